@@ -29,7 +29,7 @@ var infos = [...]Info{
 	{RoutingControl, "routing-control", "routing protocol multicast from a NIC that is no router", "guard"},
 	{DHCPServer, "dhcp-server", "the guest acts as a DHCP server", "guard"},
 	{DHCPForeign, "dhcp-foreign", "a DHCP server other than berth towards the NIC", "guard"},
-	{DHCPFragment, "dhcp-fragment", "DHCP in fragments", "guard"},
+	{DHCPDisguised, "dhcp-disguised", "DHCP in fragments, behind tags or LLC, or in UDP-Lite", "guard"},
 	{DHCPRate, "dhcp-rate", "more DHCP than the NIC's rate allows", "guard"},
 	{DHCPRingFull, "dhcp-ring-full", "the daemon did not keep up with DHCP", "guard"},
 	{DHCP4, "dhcp4", "DHCPv4 of the guest, taken to be answered (not a fault)", "guard"},

@@ -41,11 +41,11 @@ const (
 	IGMPQuery      Reason = 30 // IGMP query or router message from a NIC that is no router
 	RoutingControl Reason = 31 // routing protocol multicast from a NIC that is no router
 
-	DHCPServer   Reason = 40 // the guest acts as a DHCP server
-	DHCPForeign  Reason = 41 // a DHCP server other than berth towards the NIC
-	DHCPFragment Reason = 42 // DHCP in fragments
-	DHCPRate     Reason = 43 // more DHCP than the NIC's token bucket allows
-	DHCPRingFull Reason = 44 // the daemon did not keep up
+	DHCPServer    Reason = 40 // the guest acts as a DHCP server
+	DHCPForeign   Reason = 41 // a DHCP server other than berth towards the NIC
+	DHCPDisguised Reason = 42 // DHCP in fragments, in tags, in UDP-Lite
+	DHCPRate      Reason = 43 // more DHCP than the NIC's token bucket allows
+	DHCPRingFull  Reason = 44 // the daemon did not keep up
 
 	DHCP4 Reason = 48 // DHCPv4 of the guest, taken for the answerer: not a fault
 )

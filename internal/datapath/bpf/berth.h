@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What the kernel program and the daemon share. Every size here is part of
+ * the pinned maps' layout: a change needs a new LAYOUT in layout.go. */
+#ifndef BERTH_H
+#define BERTH_H
+
+#define ETHERTYPE_IP4 0x0800
+#define ETHERTYPE_ARP 0x0806
+#define ETHERTYPE_RARP 0x8035
+#define ETHERTYPE_IP6 0x86dd
+#define PORT_SERVER 67
+#define PORT_CLIENT 68
+
+#define MAX_TAGS 4
+#define MAX_MACS 16
+#define MAX_IP4 8
+#define MAX_TYPES 8
+#define MIN_FRAGMENT 48 /* payload the smallest IPv4 link carries, RFC 791 */
+#define REASONS 64      /* a power of two; the guard's reasons are below it */
+#define PUNT_BYTES 1600
+#define SAMPLE_BYTES 128
+#define SAMPLE_AUDIT 0x80
+#define SAMPLE_EVERY_NS 100000000ULL
+
+/* The same numbers serve tcx (TCX_NEXT, TCX_DROP) and clsact (TC_ACT_UNSPEC,
+ * TC_ACT_SHOT); Debian 12's headers have no tcx names yet. */
+#define VERDICT_NEXT -1
+#define VERDICT_DROP 2
+
+/* Set on every frame that the guard let pass from a guest; the second lock
+ * drops what lacks it and clears it (internal/lock). */
+#define GUARD_MARK 0x08000000
+
+enum rule_flags {
+	RULE_CLOSED = 1 << 0,
+	RULE_AUDIT = 1 << 1,
+	RULE_ROUTER = 1 << 2,
+	RULE_CHECK_MAC = 1 << 3,
+	RULE_CHECK_ARP = 1 << 4,
+	RULE_CHECK_IP = 1 << 5,
+	RULE_CHECK_L2 = 1 << 6,
+	RULE_SET = 1 << 7, /* the permitted sources are in the trie, not in ip4[] */
+};
+
+struct ip4_net {
+	__be32 addr;
+	__be32 mask;
+};
+
+/* One NIC's rules: replaced whole in one map update, so that two packets see
+ * either the old rules or the new ones. */
+struct nic_rules {
+	__u64 digest; /* of the Go rules these were made from */
+	__u64 cost_ns; /* of one DHCP message handed up */
+	__u64 macs[MAX_MACS];
+	__u32 flags;
+	__be32 set;
+	__u32 burst;
+	__u8 nmacs, nip4, ntypes, pad;
+	struct ip4_net ip4[MAX_IP4];
+	__u16 types[MAX_TYPES];
+	__u8 name[16];
+};
+
+/* One NIC's counters and bucket. They outlive a change of its rules. */
+struct nic_state {
+	struct bpf_spin_lock lock;
+	__u32 pad;
+	__u64 tokens_ns, filled_ns;
+	__u64 sampled_ns;
+	__u64 from_guest, to_guest, taken;
+	__u64 dropped[REASONS];
+	__u64 audited[REASONS];
+};
+
+/* Key of the trie of permitted sources. The set is a number used by one
+ * version of one NIC's rules, so that a change is one update of nic_rules. */
+struct set_key {
+	__u32 prefixlen;
+	__be32 set;
+	__be32 addr;
+};
+
+struct punt {
+	__u32 ifindex;
+	__u32 len; /* of the frame; data may hold less */
+	__u8 data[PUNT_BYTES];
+};
+
+struct sample {
+	__u32 ifindex;
+	__u32 len;
+	__u16 why; /* reason, with SAMPLE_AUDIT */
+	__u16 kept;
+	__u8 data[SAMPLE_BYTES];
+};
+
+#endif

@@ -1,0 +1,160 @@
+// Package datapath is the edge to the kernel program: its maps, its links at
+// the NICs' tc hooks, their pins, and the rings by which it hands frames up.
+// The kernel is the database: everything installed is read back from here.
+//
+// Not here: what the rules are (guard), in which order things happen (plan).
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// DefaultDir is where the maps and links are pinned.
+const DefaultDir = "/sys/fs/bpf/berth"
+
+// Mark is the bit set on every frame that the guard let pass from a guest,
+// GUARD_MARK in bpf/berth.h.
+const Mark = 0x08000000
+
+// Kernel is the loaded program and its pinned state. Its mutating methods are
+// for one goroutine, the agent's loop.
+type Kernel struct {
+	dir   string // of this layout's pins
+	maps  maps
+	progs programs
+	tcx   bool
+	links map[int]*hooks // by ifindex; only handles, the truth is asked of them
+	set   uint32         // the last set number used
+}
+
+type maps struct {
+	Nics    *ebpf.Map `ebpf:"nics"`
+	States  *ebpf.Map `ebpf:"states"`
+	Sets    *ebpf.Map `ebpf:"sets"`
+	Punts   *ebpf.Map `ebpf:"punts"`
+	Samples *ebpf.Map `ebpf:"samples"`
+}
+
+func (m *maps) all() map[string]*ebpf.Map {
+	return map[string]*ebpf.Map{
+		berthMapNics: m.Nics, berthMapStates: m.States, berthMapSets: m.Sets,
+		berthMapPunts: m.Punts, berthMapSamples: m.Samples,
+	}
+}
+
+type programs struct {
+	FromGuest *ebpf.Program `ebpf:"from_guest"`
+	ToGuest   *ebpf.Program `ebpf:"to_guest"`
+}
+
+// Open loads the program under dir, taking over the maps and links that an
+// earlier process pinned there. A program of another build is replaced in
+// place, without an unfiltered instant.
+func Open(dir string) (*Kernel, error) {
+	k := &Kernel{dir: filepath.Join(dir, layout), links: map[int]*hooks{}}
+	if err := k.prepareDir(dir); err != nil {
+		return nil, err
+	}
+	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("raise RLIMIT_MEMLOCK: %w", err)
+	}
+	if err := k.load(); err != nil {
+		return nil, err
+	}
+	k.tcx = haveTCX(k.progs.FromGuest)
+	if err := k.adopt(); err != nil {
+		k.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// prepareDir refuses to work beside pins of another layout: two guards with
+// two truths would hang on one NIC.
+func (k *Kernel) prepareDir(dir string) error {
+	if err := checkBPFFS(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(k.dir, 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read pin directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() != layout {
+			return fmt.Errorf("%s holds pins of layout %s, this berthd speaks %s: stop and remove the other version first",
+				dir, e.Name(), layout)
+		}
+	}
+	return nil
+}
+
+func checkBPFFS(dir string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if fs.Type != unix.BPF_FS_MAGIC {
+		return fmt.Errorf("%s is not a bpf file system: mount it with `mount -t bpf bpf %s`", dir, dir)
+	}
+	return nil
+}
+
+func (k *Kernel) load() error {
+	spec, err := loadBerth()
+	if err != nil {
+		return fmt.Errorf("read the kernel program: %w", err)
+	}
+	for name, m := range spec.Maps {
+		if name == berthMapNics || name == berthMapStates || name == berthMapSets ||
+			name == berthMapPunts || name == berthMapSamples {
+			m.Pinning = ebpf.PinByName
+		}
+	}
+	var objs struct {
+		maps
+		programs
+	}
+	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: k.dir}}
+	if err := spec.LoadAndAssign(&objs, opts); err != nil {
+		return fmt.Errorf("load the kernel program: %w", err)
+	}
+	k.maps, k.progs = objs.maps, objs.programs
+	return nil
+}
+
+// Close lets go of everything; what is pinned stays in force.
+func (k *Kernel) Close() error {
+	var errs []error
+	for _, h := range k.links {
+		errs = append(errs, h.close())
+	}
+	for _, m := range k.maps.all() {
+		errs = append(errs, m.Close())
+	}
+	errs = append(errs, k.progs.FromGuest.Close(), k.progs.ToGuest.Close())
+	return errors.Join(errs...)
+}
+
+// TCX reports whether this kernel has tcx (6.6 and later).
+func (k *Kernel) TCX() bool { return k.tcx }
+
+// haveTCX tells a kernel without tcx from one that only refuses the
+// interface, which does not exist.
+func haveTCX(p *ebpf.Program) bool {
+	_, err := link.AttachTCX(link.TCXOptions{
+		Interface: 0x7fffffff, Program: p, Attach: ebpf.AttachTCXIngress,
+	})
+	return !errors.Is(err, ebpf.ErrNotSupported)
+}

@@ -1,0 +1,175 @@
+package datapath
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/berth-net/berth/internal/guard"
+	"github.com/berth-net/berth/internal/nic"
+)
+
+// layout is the version of the pinned maps' shape. Maps of another version
+// live in another directory and are never touched by this program.
+const layout = "v1"
+
+// The bits of nic_rules.flags, as in bpf/berth.h.
+const (
+	ruleClosed = 1 << iota
+	ruleAudit
+	ruleRouter
+	ruleCheckMAC
+	ruleCheckARP
+	ruleCheckIP
+	ruleCheckL2
+	ruleSet
+)
+
+const (
+	maxMACs    = 16
+	maxInline  = 8 // more permitted sources than this go to the trie
+	maxTypes   = 8
+	maxName    = 15
+	nanosecond = 1_000_000_000
+)
+
+// encodeRules makes the kernel's value of r for the NIC called name. set is
+// the number of its trie entries, used only if r has more sources than fit.
+func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error) {
+	v := berthNicRules{Digest: r.Digest(), Flags: encodeFlags(r)}
+	switch {
+	case len(name) == 0 || len(name) > maxName:
+		return v, fmt.Errorf("NIC name %q: want 1 to %d bytes", name, maxName)
+	case len(r.MACs) > maxMACs:
+		return v, fmt.Errorf("NIC %s: %d MACs, at most %d", name, len(r.MACs), maxMACs)
+	case len(r.Ethertypes) > maxTypes:
+		return v, fmt.Errorf("NIC %s: %d ethertypes, at most %d", name, len(r.Ethertypes), maxTypes)
+	}
+	copy(v.Name[:], name)
+	if r.Closed {
+		return v, nil
+	}
+	v.Nmacs, v.Ntypes = uint8(len(r.MACs)), uint8(len(r.Ethertypes))
+	for i, m := range r.MACs {
+		v.Macs[i] = mac64(m)
+	}
+	copy(v.Types[:], r.Ethertypes)
+	v.CostNs, v.Burst = nanosecond/uint64(max(r.Rate.PerSecond, 1)), max(r.Rate.Burst, 1)
+	if len(r.IP4) > maxInline {
+		v.Flags |= ruleSet
+		v.Set = set
+		return v, nil
+	}
+	v.Nip4 = uint8(len(r.IP4))
+	for i, p := range r.IP4 {
+		v.Ip4[i].Addr, v.Ip4[i].Mask = be32(p.Addr()), be32(maskOf(p))
+	}
+	return v, nil
+}
+
+func encodeFlags(r *guard.Rules) uint32 {
+	var f uint32
+	for _, b := range []struct {
+		on   bool
+		flag uint32
+	}{
+		{r.Closed, ruleClosed},
+		{r.Audit, ruleAudit},
+		{r.Router, ruleRouter},
+		{r.Check.MAC, ruleCheckMAC},
+		{r.Check.ARP, ruleCheckARP},
+		{r.Check.IP, ruleCheckIP},
+		{r.Check.L2, ruleCheckL2},
+	} {
+		if b.on {
+			f |= b.flag
+		}
+	}
+	return f
+}
+
+// decodeRules is encodeRules backwards: what the kernel holds, for people. The
+// sources of a trie are given by the caller.
+func decodeRules(v *berthNicRules, inTrie []netip.Prefix) guard.Rules {
+	r := guard.Rules{
+		Closed: v.Flags&ruleClosed != 0,
+		Audit:  v.Flags&ruleAudit != 0,
+		Router: v.Flags&ruleRouter != 0,
+		Check: nic.Checks{
+			MAC: v.Flags&ruleCheckMAC != 0, ARP: v.Flags&ruleCheckARP != 0,
+			IP: v.Flags&ruleCheckIP != 0, L2: v.Flags&ruleCheckL2 != 0,
+		},
+		IP4: inTrie,
+	}
+	for _, m := range v.Macs[:v.Nmacs] {
+		r.MACs = append(r.MACs, unmac64(m))
+	}
+	for _, p := range v.Ip4[:v.Nip4] {
+		r.IP4 = append(r.IP4, prefixOf(p.Addr, p.Mask))
+	}
+	if v.Ntypes > 0 {
+		r.Ethertypes = append(r.Ethertypes, v.Types[:v.Ntypes]...)
+	}
+	if v.CostNs > 0 {
+		r.Rate = nic.Rate{PerSecond: uint32(nanosecond / v.CostNs), Burst: v.Burst}
+	}
+	return r
+}
+
+// setKeys returns the trie keys of r's sources in set, none if they fit inline.
+func setKeys(r *guard.Rules, set uint32) []berthSetKey {
+	if len(r.IP4) <= maxInline {
+		return nil
+	}
+	keys := make([]berthSetKey, len(r.IP4))
+	for i, p := range r.IP4 {
+		keys[i] = berthSetKey{Prefixlen: 32 + uint32(p.Bits()), Set: set, Addr: be32(p.Addr())}
+	}
+	return keys
+}
+
+func nameOf(v *berthNicRules) string {
+	b, _, _ := bytes.Cut(v.Name[:], []byte{0})
+	return string(b)
+}
+
+func mac64(m nic.MAC) uint64 {
+	var b [8]byte
+	copy(b[2:], m[:])
+	return binary.BigEndian.Uint64(b[:])
+}
+
+func unmac64(v uint64) nic.MAC {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], v)
+	return nic.MAC(b[2:])
+}
+
+// be32 returns an IPv4 address as the kernel program holds it: four bytes in
+// network order, read as a host-order word.
+func be32(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.NativeEndian.Uint32(b[:])
+}
+
+func addrOf(v uint32) netip.Addr {
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], v)
+	return netip.AddrFrom4(b)
+}
+
+func maskOf(p netip.Prefix) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], ^uint32(0)<<(32-p.Bits()))
+	return netip.AddrFrom4(b)
+}
+
+func prefixOf(addr, mask uint32) netip.Prefix {
+	m := addrOf(mask).As4()
+	bits := 0
+	for v := binary.BigEndian.Uint32(m[:]); v != 0; v <<= 1 {
+		bits++
+	}
+	return netip.PrefixFrom(addrOf(addr), bits)
+}

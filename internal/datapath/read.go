@@ -1,0 +1,145 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/berth-net/berth/internal/guard"
+	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/reason"
+)
+
+// Installed reads back what the kernel holds, ordered by ifindex.
+func (k *Kernel) Installed() ([]plan.Installed, error) {
+	found := map[int]plan.Installed{}
+	err := k.eachRules(func(index int, v *berthNicRules) error {
+		found[index] = plan.Installed{Index: index, Name: nameOf(v), Digest: v.Digest}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for index := range k.links {
+		if _, ok := found[index]; !ok {
+			found[index] = plan.Installed{Index: index}
+		}
+	}
+	all := make([]plan.Installed, 0, len(found))
+	for index, in := range found {
+		if err := k.readAttachment(&in); err != nil {
+			return nil, fmt.Errorf("read attachment of ifindex %d: %w", index, err)
+		}
+		all = append(all, in)
+	}
+	slices.SortFunc(all, func(a, b plan.Installed) int { return a.Index - b.Index })
+	return all, nil
+}
+
+func (k *Kernel) readAttachment(in *plan.Installed) error {
+	var err error
+	if in.Attach, err = k.attached(in.Index); err != nil {
+		return err
+	}
+	if h := k.links[in.Index]; h != nil && in.Attach != plan.TCX {
+		n, err := h.ifindex()
+		in.Gone = err == nil && n == 0
+	}
+	return nil
+}
+
+// attached asks the kernel how the guard hangs on the device.
+func (k *Kernel) attached(index int) (plan.Attach, error) {
+	if h := k.links[index]; h != nil {
+		n, err := h.ifindex()
+		if err != nil {
+			return plan.Detached, err
+		}
+		if n == index {
+			return plan.TCX, nil
+		}
+	}
+	have, err := k.filters(index)
+	if err != nil || !have {
+		return plan.Detached, err
+	}
+	return plan.Clsact, nil
+}
+
+func (k *Kernel) eachRules(f func(index int, v *berthNicRules) error) error {
+	var key uint32
+	var v berthNicRules
+	it := k.maps.Nics.Iterate()
+	for it.Next(&key, &v) {
+		if err := f(int(key), &v); err != nil {
+			return err
+		}
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("read rules: %w", err)
+	}
+	return nil
+}
+
+// Rules reads back the rules in force on an ifindex, for people; false if
+// there are none.
+func (k *Kernel) Rules(index int) (guard.Rules, bool, error) {
+	v, err := k.lookupRules(uint32(index))
+	if err != nil || v == nil {
+		return guard.Rules{}, false, err
+	}
+	var inTrie []netip.Prefix
+	if v.Flags&ruleSet != 0 {
+		inTrie = k.readSet(v.Set)
+	}
+	return decodeRules(v, inTrie), true, nil
+}
+
+func (k *Kernel) readSet(set uint32) []netip.Prefix {
+	var all []netip.Prefix
+	var key berthSetKey
+	var v uint8
+	for it := k.maps.Sets.Iterate(); it.Next(&key, &v); {
+		if key.Set == set {
+			all = append(all, netip.PrefixFrom(addrOf(key.Addr), int(key.Prefixlen)-32))
+		}
+	}
+	slices.SortFunc(all, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	return all
+}
+
+// Counters are the frames of one ifindex since its guard was first attached.
+type Counters struct {
+	FromGuest, ToGuest, Taken uint64
+	Dropped, Audited          map[reason.Reason]uint64
+}
+
+// Counters reads the counters of an ifindex; false if it has none.
+func (k *Kernel) Counters(index int) (Counters, bool, error) {
+	key := uint32(index)
+	var s berthNicState
+	err := k.maps.States.Lookup(&key, &s)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return Counters{}, false, nil
+	}
+	if err != nil {
+		return Counters{}, false, fmt.Errorf("read counters of ifindex %d: %w", index, err)
+	}
+	return Counters{
+		FromGuest: s.FromGuest, ToGuest: s.ToGuest, Taken: s.Taken,
+		Dropped: byReason(s.Dropped[:]), Audited: byReason(s.Audited[:]),
+	}, true, nil
+}
+
+func byReason(counts []uint64) map[reason.Reason]uint64 {
+	m := map[reason.Reason]uint64{}
+	for i, n := range counts {
+		if n > 0 {
+			m[reason.Reason(i)] = n
+		}
+	}
+	return m
+}

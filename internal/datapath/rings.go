@@ -1,0 +1,93 @@
+package datapath
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/berth-net/berth/internal/reason"
+)
+
+// Sample is one frame that was dropped, or would have been in audit mode.
+type Sample struct {
+	Index  int
+	Reason reason.Reason
+	Audit  bool
+	Len    int    // of the frame
+	Data   []byte // its beginning, at most 128 bytes
+}
+
+// Handlers receive what the kernel hands up. Each is called from one
+// goroutine; the bytes are theirs only until they return.
+type Handlers struct {
+	Punt   func(index int, frame []byte) // one DHCP message of a guest
+	Sample func(Sample)
+}
+
+// Run reads both rings until ctx ends.
+func (k *Kernel) Run(ctx context.Context, h Handlers) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return readRing(ctx, k.maps.Punts, func(b []byte) {
+			if index, frame, ok := parsePunt(b); ok {
+				h.Punt(index, frame)
+			}
+		})
+	})
+	g.Go(func() error {
+		return readRing(ctx, k.maps.Samples, func(b []byte) {
+			if s, ok := parseSample(b); ok {
+				h.Sample(s)
+			}
+		})
+	})
+	return g.Wait()
+}
+
+func readRing(ctx context.Context, m *ebpf.Map, f func([]byte)) error {
+	r, err := ringbuf.NewReader(m)
+	if err != nil {
+		return fmt.Errorf("open ring %s: %w", m, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = r.Close() })
+	defer stop()
+	var rec ringbuf.Record
+	for {
+		if err := r.ReadInto(&rec); err != nil {
+			if errors.Is(err, ringbuf.ErrClosed) {
+				return nil
+			}
+			return fmt.Errorf("read ring %s: %w", m, err)
+		}
+		f(rec.RawSample)
+	}
+}
+
+// parsePunt reads struct punt of bpf/berth.h.
+func parsePunt(b []byte) (index int, frame []byte, ok bool) {
+	if len(b) < 8 {
+		return 0, nil, false
+	}
+	n := int(binary.NativeEndian.Uint32(b[4:]))
+	return int(binary.NativeEndian.Uint32(b)), b[8 : 8+min(n, len(b)-8)], true
+}
+
+// parseSample reads struct sample of bpf/berth.h.
+func parseSample(b []byte) (Sample, bool) {
+	if len(b) < 12 {
+		return Sample{}, false
+	}
+	why, kept := binary.NativeEndian.Uint16(b[8:]), int(binary.NativeEndian.Uint16(b[10:]))
+	return Sample{
+		Index:  int(binary.NativeEndian.Uint32(b)),
+		Len:    int(binary.NativeEndian.Uint32(b[4:])),
+		Reason: reason.Reason(why &^ 0x80),
+		Audit:  why&0x80 != 0,
+		Data:   b[12 : 12+min(kept, len(b)-12)],
+	}, true
+}

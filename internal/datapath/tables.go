@@ -1,0 +1,162 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/berth-net/berth/internal/guard"
+	"github.com/berth-net/berth/internal/plan"
+)
+
+// Guard puts rules in force on the device: the tables are filled first, then
+// the programs attached. Rules already there are replaced in one map update.
+// On an error the device is left no more open than before.
+func (k *Kernel) Guard(index int, name string, r guard.Rules) error {
+	if err := k.fill(index, name, &r); err != nil {
+		return fmt.Errorf("fill tables: %w", err)
+	}
+	at, err := k.attached(index)
+	if err != nil {
+		return fmt.Errorf("read attachment: %w", err)
+	}
+	if at != plan.Detached {
+		return nil
+	}
+	if h := k.links[index]; h != nil {
+		// Dead or partial links of an earlier device or a foreign detach.
+		if err := k.dropLinks(index); err != nil {
+			return fmt.Errorf("drop dead links: %w", err)
+		}
+	}
+	return k.addFilters(index)
+}
+
+// fill writes the NIC's entries in the order that is safe at every instant:
+// new trie entries, state, then the rules that refer to them, then the old
+// trie entries go.
+func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
+	key := uint32(index)
+	set := k.nextSet()
+	v, err := encodeRules(name, r, set)
+	if err != nil {
+		return err
+	}
+	old, err := k.lookupRules(key)
+	if err != nil {
+		return err
+	}
+	if err := k.addSet(setKeys(r, set)); err != nil {
+		return errors.Join(err, k.dropSet(set))
+	}
+	err = k.maps.States.Update(&key, &berthNicState{}, ebpf.UpdateNoExist)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		return fmt.Errorf("add counters: %w", err)
+	}
+	if err := k.maps.Nics.Update(&key, &v, ebpf.UpdateAny); err != nil {
+		return errors.Join(fmt.Errorf("update rules: %w", err), k.dropSet(set))
+	}
+	if old != nil && old.Flags&ruleSet != 0 {
+		return k.dropSet(old.Set)
+	}
+	return nil
+}
+
+func (k *Kernel) lookupRules(key uint32) (*berthNicRules, error) {
+	var v berthNicRules
+	err := k.maps.Nics.Lookup(&key, &v)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, nil //nolint:nilnil // absence is an ordinary answer here
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read rules of ifindex %d: %w", key, err)
+	}
+	return &v, nil
+}
+
+func (k *Kernel) nextSet() uint32 {
+	k.set++
+	return k.set
+}
+
+func (k *Kernel) addSet(keys []berthSetKey) error {
+	one := uint8(1)
+	for i := range keys {
+		if err := k.maps.Sets.Update(&keys[i], &one, ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("add permitted source %s: %w", addrOf(keys[i].Addr), err)
+		}
+	}
+	return nil
+}
+
+// dropSet removes every trie entry of one set.
+func (k *Kernel) dropSet(set uint32) error {
+	return k.dropSetsWhere(func(s uint32) bool { return s == set })
+}
+
+// sweepSets removes trie entries that no rules refer to: a crash came between
+// their writing and their use. It also finds the last set number used.
+func (k *Kernel) sweepSets() error {
+	used := map[uint32]bool{}
+	err := k.eachRules(func(_ int, v *berthNicRules) error {
+		if v.Flags&ruleSet != 0 {
+			used[v.Set] = true
+			k.set = max(k.set, v.Set)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return k.dropSetsWhere(func(s uint32) bool { return !used[s] })
+}
+
+func (k *Kernel) dropSetsWhere(match func(set uint32) bool) error {
+	var doomed []berthSetKey
+	var key berthSetKey
+	var v uint8
+	for it := k.maps.Sets.Iterate(); it.Next(&key, &v); {
+		if match(key.Set) {
+			doomed = append(doomed, key)
+		}
+	}
+	for i := range doomed {
+		if err := k.maps.Sets.Delete(&doomed[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("remove permitted source %s: %w", addrOf(doomed[i].Addr), err)
+		}
+	}
+	return nil
+}
+
+// Harden replaces the device's clsact filters by pinned tcx links: the links
+// go on first, so that there is no instant without a guard.
+func (k *Kernel) Harden(index int) error {
+	if err := k.dropLinks(index); err != nil {
+		return fmt.Errorf("drop partial links: %w", err)
+	}
+	if err := k.attachTCX(index); err != nil {
+		return errors.Join(err, k.dropLinks(index))
+	}
+	return k.removeFilters(index)
+}
+
+// Forget removes everything of an ifindex: links, filters, tables. The device
+// is then as it was before berth, if it lives.
+func (k *Kernel) Forget(index int) error {
+	errs := []error{k.dropLinks(index), ignoreGone(k.removeFilters(index))}
+	key := uint32(index)
+	old, err := k.lookupRules(key)
+	errs = append(errs, err, ignoreMissing(k.maps.Nics.Delete(&key)), ignoreMissing(k.maps.States.Delete(&key)))
+	if old != nil && old.Flags&ruleSet != 0 {
+		errs = append(errs, k.dropSet(old.Set))
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
+}

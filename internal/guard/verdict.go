@@ -1,0 +1,350 @@
+package guard
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/reason"
+)
+
+// Action is what happens to a frame.
+type Action uint8
+
+// The actions.
+const (
+	Pass Action = iota
+	Drop
+	Take // consumed here and handed to the answerer
+)
+
+// String names the action.
+func (a Action) String() string { return [...]string{"pass", "drop", "take"}[a] }
+
+// Verdict is the judgement on one frame.
+type Verdict struct {
+	Action  Action
+	Reason  reason.Reason // of a Drop or a Take
+	Audited reason.Reason // what would have been dropped, in audit mode
+}
+
+// FromGuest judges a frame that the guest sends.
+//
+// Two questions are asked apart. Containment, whose DHCP is this, is answered
+// on every managed NIC in every mode. The checks, may this NIC send this, can
+// be switched off or only counted.
+func FromGuest(r *Rules, f Frame) Verdict {
+	if r.Closed {
+		return Verdict{Action: Drop, Reason: reason.NoBinding}
+	}
+	h := parseL2(f)
+	if why := unreadable(h); why != reason.None {
+		return Verdict{Action: Drop, Reason: why}
+	}
+	var p ip4
+	if h.ethertype == typeIPv4 {
+		p = parseIP4(f.Data, h.off)
+	}
+	held := contain(f, h, p)
+	if held != reason.None && held != reason.DHCP4 {
+		return Verdict{Action: Drop, Reason: held}
+	}
+	v := Verdict{}
+	if held == reason.DHCP4 {
+		v = Verdict{Action: Take, Reason: held}
+	}
+	return r.enforce(v, r.checkFromGuest(f, h, p))
+}
+
+// ToGuest judges a frame on its way to the guest.
+func ToGuest(r *Rules, f Frame) Verdict {
+	if r.Closed {
+		return Verdict{Action: Drop, Reason: reason.NoBinding}
+	}
+	h := parseL2(f)
+	if why := unreadable(h); why != reason.None {
+		return Verdict{Action: Drop, Reason: why}
+	}
+	if h.ethertype == typeIPv4 {
+		if why := foreign(parseIP4(f.Data, h.off)); why != reason.None {
+			return Verdict{Action: Drop, Reason: why}
+		}
+	}
+	return r.enforce(Verdict{}, r.checkL2(f, h))
+}
+
+// enforce turns a broken check into a drop, or into a note in audit mode.
+func (r *Rules) enforce(v Verdict, broken reason.Reason) Verdict {
+	switch {
+	case broken == reason.None:
+		return v
+	case r.Audit:
+		v.Audited = broken
+		return v
+	default:
+		return Verdict{Action: Drop, Reason: broken}
+	}
+}
+
+// unreadable is the one class that no switch opens: without the link-layer
+// header nobody can tell whether this is DHCP.
+func unreadable(h l2) reason.Reason {
+	switch {
+	case h.short:
+		return reason.Truncated
+	case h.tooDeep && h.llc:
+		return reason.LLC
+	case h.tooDeep:
+		return reason.VLANTag
+	default:
+		return reason.None
+	}
+}
+
+// contain says what DHCP a frame of the guest is: reason.DHCP4 if it is a
+// client's and to be taken, another reason if it must not exist.
+func contain(f Frame, h l2, p ip4) reason.Reason {
+	if h.ethertype != typeIPv4 || p.short || p.bad || !p.isUDP() {
+		return reason.None
+	}
+	switch {
+	case p.hidden && p.more:
+		return reason.DHCPDisguised // the ports may come in an overlapping fragment
+	case !p.ports:
+		return reason.None
+	case p.dport == portClient:
+		return reason.DHCPServer
+	case p.dport != portServer:
+		return reason.None
+	case p.more || h.tagged || h.llc || p.proto == protoUDPLite:
+		return reason.DHCPDisguised
+	}
+	if op, _ := p.bootp(f.Data); op == 2 {
+		return reason.DHCPServer // BOOTREPLY, to a relay
+	}
+	return reason.DHCP4
+}
+
+// foreign says whether a frame for the guest is a DHCP server's. Only the
+// answerer may speak to port 68 of a managed NIC, and its frames do not come
+// this way.
+func foreign(p ip4) reason.Reason {
+	switch {
+	case p.short || p.bad || !p.isUDP():
+		return reason.None
+	case p.hidden && p.more:
+		return reason.DHCPDisguised
+	case p.ports && p.dport == portClient:
+		return reason.DHCPForeign
+	default:
+		return reason.None
+	}
+}
+
+func (r *Rules) checkFromGuest(f Frame, h l2, p ip4) reason.Reason {
+	if r.Check.MAC && !slices.Contains(r.MACs, macAt(f.Data, 6)) {
+		return reason.MACSpoof
+	}
+	if why := r.checkL2(f, h); why != reason.None {
+		return why
+	}
+	switch h.ethertype {
+	case typeARP:
+		if r.Check.ARP {
+			return r.checkARP(f.Data, h.off)
+		}
+	case typeRARP:
+		if r.Check.ARP {
+			return reason.RARP
+		}
+	case typeIPv4:
+		if r.Check.IP {
+			return r.checkIP4(f, p)
+		}
+	}
+	return reason.None
+}
+
+// checkL2 is what both directions ask of the link layer. IPv6 is closed
+// wherever IP is checked, until it has checks of its own.
+func (r *Rules) checkL2(f Frame, h l2) reason.Reason {
+	if r.Check.L2 {
+		switch {
+		case h.tagged:
+			return reason.VLANTag
+		case h.llc:
+			return reason.LLC
+		case isLinkControl(macAt(f.Data, 0)):
+			return reason.LinkCtl
+		case h.ethertype == typeRARP:
+			return reason.RARP
+		case !r.permits(h.ethertype):
+			return reason.Ethertype
+		}
+	}
+	if h.ethertype == typeIPv6 && r.Check.IP {
+		return reason.IPv6Closed
+	}
+	return reason.None
+}
+
+func (r *Rules) permits(ethertype uint16) bool {
+	switch ethertype {
+	case typeIPv4, typeARP, typeIPv6:
+		return true
+	}
+	return slices.Contains(r.Ethertypes, ethertype)
+}
+
+// isLinkControl reports the reserved bridge group addresses
+// 01:80:c2:00:00:00 to 0f (IEEE 802.1Q 8.6.3).
+func isLinkControl(m nic.MAC) bool {
+	return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && m[5] < 16
+}
+
+// checkARP holds ARP to RFC 826 for Ethernet and IPv4, and its sender to the
+// NIC. A probe (RFC 5227 2.1.1) may ask for the NIC's own addresses only: the
+// probe of another's address would deny it that address.
+func (r *Rules) checkARP(d []byte, off int) reason.Reason {
+	if len(d) < off+28 {
+		return reason.Truncated
+	}
+	a := d[off:]
+	if be16(a, 0) != 1 || be16(a, 2) != typeIPv4 || a[4] != 6 || a[5] != 4 {
+		return reason.ARPMalformed
+	}
+	op, spa, tpa := be16(a, 6), addr4(a[14:]), addr4(a[24:])
+	switch {
+	case op != 1 && op != 2:
+		return reason.ARPOpcode
+	case !slices.Contains(r.MACs, macAt(a, 8)):
+		return reason.ARPSpoofMAC
+	case spa.IsUnspecified():
+		if op != 1 || !r.owns(tpa) {
+			return reason.ARPProbe
+		}
+	case !r.owns(spa):
+		return reason.ARPSpoofIP
+	}
+	return reason.None
+}
+
+func (r *Rules) owns(a netip.Addr) bool {
+	for _, p := range r.IP4 {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Rules) checkIP4(f Frame, p ip4) reason.Reason {
+	switch {
+	case p.short:
+		return reason.Truncated
+	case p.bad:
+		return reason.IP4Malformed
+	case !r.owns(p.src) && !clientSource(f, p):
+		return reason.IP4Spoof
+	case p.hidden:
+		return reason.IP4Malformed // a whole UDP datagram without a UDP header
+	case badOptions(f.Data[p.off+20 : p.off+p.ihl]):
+		return reason.IP4Options
+	}
+	if why := checkFragment(p); why != reason.None {
+		return why
+	}
+	if r.Router {
+		return reason.None
+	}
+	return checkControl(f, p)
+}
+
+// clientSource permits the two foreign sources a DHCP client has: none yet,
+// and the address it held before its binding changed, which it renews from
+// port 68 with that address in ciaddr (RFC 2131 4.3.2), to be told NAK.
+func clientSource(f Frame, p ip4) bool {
+	if p.proto != protoUDP || !p.ports || p.dport != portServer {
+		return false
+	}
+	if p.src.IsUnspecified() {
+		return true
+	}
+	op, ciaddr := p.bootp(f.Data)
+	return p.sport == portClient && op == 1 && ciaddr == p.src
+}
+
+// badOptions permits what an honest host sends: padding and Router Alert
+// (RFC 2113, in IGMP reports). RFC 7126 advises to drop the rest.
+func badOptions(opts []byte) bool {
+	for i := 0; i < len(opts); {
+		switch opts[i] {
+		case 0: // end of options
+			return false
+		case 1: // no operation
+			i++
+		case 148: // Router Alert, always four bytes
+			if i+4 > len(opts) || opts[i+1] != 4 {
+				return true
+			}
+			i += 4
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// minFragment is the payload that the smallest IPv4 link (68 bytes, RFC 791)
+// can always carry; an honest fragment but the last is never smaller.
+const minFragment = 48
+
+func checkFragment(p ip4) reason.Reason {
+	switch {
+	case !p.fragment():
+		return reason.None
+	case p.more && p.payload < minFragment:
+		return reason.FragmentTiny
+	case p.proto == protoTCP && p.fragOff == 8:
+		return reason.FragmentTiny // rewrites the TCP flags, RFC 3128
+	case p.dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return reason.FragmentBcast
+	default:
+		return reason.None
+	}
+}
+
+// checkControl keeps a NIC that is no router from speaking as one.
+func checkControl(f Frame, p ip4) reason.Reason {
+	if p.fragOff != 0 {
+		return reason.None
+	}
+	group := f.Data[0]&1 != 0 || p.dst.As4()[0] >= 224
+	switch p.proto {
+	case protoICMP:
+		if p.kind == 5 {
+			return reason.ICMPRedirect
+		}
+	case protoIGMP:
+		if !isIGMPReport(p.kind) {
+			return reason.IGMPQuery
+		}
+	case protoEIGRP, protoOSPF, protoPIM:
+		if group {
+			return reason.RoutingControl
+		}
+	case protoUDP:
+		if group && isRoutingPort(p.dport) {
+			return reason.RoutingControl
+		}
+	}
+	return reason.None
+}
+
+// isIGMPReport reports membership reports of IGMP versions 1 to 3 and leave.
+func isIGMPReport(t byte) bool { return t == 0x12 || t == 0x16 || t == 0x17 || t == 0x22 }
+
+// isRoutingPort reports RIP, LDP, HSRP (v1 and v2 for IPv6) and GLBP.
+func isRoutingPort(p uint16) bool {
+	return p == 520 || p == 646 || p == 1985 || p == 2029 || p == 3222
+}
