@@ -49,6 +49,7 @@ var infos = [...]Info{
 	{DHCPTooLarge, "dhcp-too-large", "the mandatory options do not fit the client's maximum message size", "dhcp4"},
 	{DHCPHeld, "dhcp-held", "more messages than are kept while a NIC is being changed", "dhcp4"},
 	{SendFailed, "send-failed", "the kernel refused the answer's frame", "dhcp4"},
+	{DHCPOff, "dhcp-off", "DHCPv4 is switched off for this NIC", "dhcp4"},
 	{WaitNoLink, "no-link", "no host interface of that name yet", "plan"},
 	{WaitNotEthernet, "not-ethernet", "the interface carries no Ethernet", "plan"},
 	{WaitForbidden, "forbidden", "the interface is a bridge, an uplink, the loopback or denied by configuration", "plan"},

@@ -69,6 +69,7 @@ const (
 	DHCPTooLarge    Reason = 77 // the mandatory options do not fit the client's limit
 	DHCPHeld        Reason = 78 // more messages than are kept while a NIC changes
 	SendFailed      Reason = 79 // the kernel refused the answer's frame
+	DHCPOff         Reason = 80 // DHCPv4 is switched off for this NIC
 )
 
 // The reasons of plan and table: why a NIC is not, or not yet, served.
