@@ -1,0 +1,372 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/guard"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/table"
+)
+
+// Armed is what the second lock holds.
+type Armed struct {
+	Names    []string
+	Patterns []string
+}
+
+// Want is one entry of a snapshot, compiled.
+type Want struct {
+	Binding *nic.Binding
+	Stale   string
+	Rules   guard.Rules
+	Digest  uint64 // of the rules
+	Answer  uint64 // of the binding
+}
+
+// Wants is a compiled snapshot.
+type Wants struct {
+	Generation uint64
+	ByNIC      map[string]Want
+	Refused    map[string]table.Refusal
+}
+
+// Compile makes the rules and digests of every entry, once for a snapshot.
+func Compile(s table.Snapshot) Wants {
+	w := Wants{Generation: s.Generation, ByNIC: make(map[string]Want, len(s.Entries)), Refused: s.Refused}
+	for name, e := range s.Entries {
+		rules := guard.Compile(e.Binding)
+		w.ByNIC[name] = Want{
+			Binding: e.Binding, Stale: e.Stale,
+			Rules: rules, Digest: rules.Digest(), Answer: e.Binding.Digest(),
+		}
+	}
+	return w
+}
+
+// Input is everything a plan depends on.
+type Input struct {
+	Wants     Wants
+	Links     []Link
+	Installed []Installed
+	Answering map[int]uint64 // by ifindex: AnswerDigest of what the answerer holds
+	Quiet     map[int]bool   // by ifindex: the host's own IPv6 is off there
+	Armed     Armed
+	Policy    Policy
+	TCX       bool
+	Sealed    bool            // every source has reported: what is not wanted may be closed
+	Release   map[string]bool // NICs to hand back to the site
+}
+
+// Wait says why a NIC is not, or not fully, served.
+type Wait struct {
+	NIC    string
+	Reason reason.Reason
+	Text   string
+}
+
+// String is the wait as `berth plan` shows it.
+func (w Wait) String() string {
+	if w.Text == "" {
+		return fmt.Sprintf("%s: %s", w.NIC, w.Reason.Text())
+	}
+	return fmt.Sprintf("%s: %s: %s", w.NIC, w.Reason.Text(), w.Text)
+}
+
+// Plan is what must change, in order, and what cannot be done yet.
+type Plan struct {
+	Steps []Step
+	Waits []Wait
+}
+
+// Compute is the whole decision.
+func Compute(in Input) Plan {
+	c := newComputation(in)
+	for _, name := range sortedKeys(in.Wants.ByNIC) {
+		c.wanted(name, in.Wants.ByNIC[name])
+	}
+	for _, name := range sortedKeys(in.Wants.Refused) {
+		c.refused(name, in.Wants.Refused[name])
+	}
+	for _, i := range in.Installed {
+		c.leftover(i)
+	}
+	for _, l := range in.Links {
+		c.unbound(l)
+	}
+	c.lock()
+	slices.SortStableFunc(c.plan.Steps, func(a, b Step) int { return cmp.Compare(a.Verb, b.Verb) })
+	slices.SortStableFunc(c.plan.Waits, func(a, b Wait) int { return strings.Compare(a.NIC, b.NIC) })
+	return c.plan
+}
+
+// computation carries the indexes of one Compute.
+type computation struct {
+	in        Input
+	plan      Plan
+	link      map[string]Link
+	byIndex   map[int]Link
+	installed map[int]Installed
+	arm       map[string]bool // names the lock must hold
+}
+
+func newComputation(in Input) *computation {
+	c := &computation{
+		in: in, link: map[string]Link{}, byIndex: map[int]Link{},
+		installed: map[int]Installed{}, arm: map[string]bool{},
+	}
+	for _, l := range in.Links {
+		c.link[l.Name] = l
+		c.byIndex[l.Index] = l
+	}
+	for _, i := range in.Installed {
+		c.installed[i.Index] = i
+	}
+	return c
+}
+
+func (c *computation) step(s Step) { c.plan.Steps = append(c.plan.Steps, s) }
+
+func (c *computation) wait(name string, r reason.Reason, text string) {
+	c.plan.Waits = append(c.plan.Waits, Wait{name, r, text})
+}
+
+// wanted joins one binding with its link.
+func (c *computation) wanted(name string, w Want) {
+	if w.Stale != "" {
+		c.wait(name, reason.Stale, w.Stale)
+	}
+	if why, text := c.in.Policy.forbids(name); why != reason.None {
+		c.wait(name, why, text)
+		return
+	}
+	l, ok := c.link[name]
+	if !ok {
+		c.arm[name] = true
+		c.wait(name, reason.WaitNoLink, "")
+		return
+	}
+	if why, text := c.in.Policy.unfit(l); why != reason.None {
+		c.wait(name, why, text)
+		return
+	}
+	c.arm[name] = true
+	c.serve(l, w)
+}
+
+// serve brings one link under its binding.
+func (c *computation) serve(l Link, w Want) {
+	have := c.freshen(l)
+	id, why := dhcp4.ServerID(w.Binding, l.IPv4)
+	digest := AnswerDigest(w.Answer, id)
+	answering, answers := c.in.Answering[l.Index]
+	rulesChange := have.Digest != w.Digest
+	if answers && rulesChange {
+		c.step(Step{Verb: Hold, NIC: l.Name, Index: l.Index})
+	}
+	c.quiet(l)
+	if rulesChange || have.Attach == Detached {
+		rules := w.Rules
+		c.step(Step{Verb: Guard, NIC: l.Name, Index: l.Index, Rules: &rules, Note: guardNote(have)})
+	}
+	switch {
+	case why != reason.None:
+		c.wait(l.Name, why, "")
+		if answers {
+			c.step(Step{Verb: Silence, NIC: l.Name, Index: l.Index})
+		}
+	case answering != digest || rulesChange:
+		c.step(Step{Verb: Answer, NIC: l.Name, Index: l.Index, Binding: w.Binding, ServerID: id, Digest: digest})
+	}
+	c.harden(l, have)
+}
+
+func guardNote(have Installed) string {
+	if have.Digest != 0 && have.Attach == Detached {
+		return "its hooks were stripped"
+	}
+	return ""
+}
+
+// freshen returns what is installed for the link, and forgets what an earlier
+// device of the same ifindex or name left.
+func (c *computation) freshen(l Link) Installed {
+	have, ok := c.installed[l.Index]
+	if !ok {
+		return Installed{Index: l.Index}
+	}
+	if have.Gone || have.Attach == Detached && have.Name != l.Name {
+		c.forget(have, "an earlier device")
+		delete(c.installed, l.Index)
+		return Installed{Index: l.Index}
+	}
+	delete(c.installed, l.Index) // accounted for
+	return have
+}
+
+func (c *computation) quiet(l Link) {
+	if !c.in.Quiet[l.Index] {
+		c.step(Step{Verb: Quiet, NIC: l.Name, Index: l.Index})
+	}
+}
+
+func (c *computation) harden(l Link, have Installed) {
+	if c.in.TCX && have.Attach != TCX {
+		c.step(Step{Verb: Harden, NIC: l.Name, Index: l.Index})
+	}
+}
+
+func (c *computation) forget(i Installed, note string) {
+	if _, ok := c.in.Answering[i.Index]; ok {
+		c.step(Step{Verb: Silence, NIC: i.Name, Index: i.Index})
+	}
+	c.step(Step{Verb: Forget, NIC: i.Name, Index: i.Index, Note: note})
+}
+
+// refused keeps a declared but unusable NIC as it is: its guard stands, it is
+// not answered anew, and its name stays locked.
+func (c *computation) refused(name string, r table.Refusal) {
+	if _, ok := c.in.Wants.ByNIC[name]; ok {
+		c.wait(name, r.Reason, r.Text)
+		return
+	}
+	c.wait(name, r.Reason, r.Text)
+	c.arm[name] = true
+	l, ok := c.link[name]
+	if !ok {
+		return
+	}
+	if why, _ := c.in.Policy.unfit(l); why != reason.None {
+		return
+	}
+	if have := c.freshen(l); have.Digest == 0 {
+		c.close(l, have)
+	}
+}
+
+// close lets nothing pass on the link.
+func (c *computation) close(l Link, have Installed) {
+	closed := guard.ClosedRules()
+	if _, ok := c.in.Answering[l.Index]; ok {
+		c.step(Step{Verb: Silence, NIC: l.Name, Index: l.Index})
+	}
+	c.quiet(l)
+	if have.Digest != closed.Digest() || have.Attach == Detached {
+		c.step(Step{Verb: Close, NIC: l.Name, Index: l.Index, Rules: &closed})
+	}
+	c.harden(l, have)
+}
+
+// leftover decides about something installed that no binding wants.
+func (c *computation) leftover(i Installed) {
+	if _, mine := c.installed[i.Index]; !mine {
+		return
+	}
+	l, lives := c.byIndex[i.Index]
+	switch {
+	case !lives && i.Attach == TCX:
+		// Its guard went with it and stays; nobody answers it there.
+		if _, ok := c.in.Answering[i.Index]; ok {
+			c.step(Step{Verb: Silence, NIC: i.Name, Index: i.Index})
+		}
+		c.wait(i.Name, reason.WaitMoved, fmt.Sprintf("ifindex %d", i.Index))
+	case !lives || i.Gone:
+		c.forget(i, "the device is gone")
+	case c.in.Release[i.Name] || c.in.Release[l.Name]:
+		c.forget(i, "released")
+	case !c.in.Sealed:
+		c.arm[l.Name] = true
+	default:
+		c.leftLink(i, l)
+	}
+}
+
+// leftLink closes a living link whose binding was removed, or that was
+// renamed to a name without one.
+func (c *computation) leftLink(i Installed, l Link) {
+	delete(c.installed, i.Index)
+	c.arm[l.Name] = true
+	c.wait(l.Name, reason.WaitClosed, "its binding was removed; `berth release` hands it back to the site")
+	c.close(l, i)
+}
+
+// unbound closes links whose name is managed and that have no binding.
+func (c *computation) unbound(l Link) {
+	_, wanted := c.in.Wants.ByNIC[l.Name]
+	_, refused := c.in.Wants.Refused[l.Name]
+	_, left := c.installed[l.Index]
+	if wanted || refused || left || c.has(WaitFor(l.Name)) || !c.in.Sealed {
+		return
+	}
+	if !matchAny(c.in.Policy.Closed, l.Name) {
+		return
+	}
+	if why, _ := c.in.Policy.unfit(l); why != reason.None {
+		return
+	}
+	c.wait(l.Name, reason.WaitClosed, "it matches a managed pattern and has no binding")
+	c.close(l, Installed{Index: l.Index})
+}
+
+// WaitFor makes a predicate that finds the waits of one NIC.
+func WaitFor(name string) func(Wait) bool {
+	return func(w Wait) bool { return w.NIC == name }
+}
+
+func (c *computation) has(match func(Wait) bool) bool {
+	return slices.ContainsFunc(c.plan.Waits, match)
+}
+
+// lock compares the names the second lock must hold with those it holds.
+func (c *computation) lock() {
+	for _, p := range c.in.Policy.Closed {
+		if strings.HasSuffix(p, "*") {
+			if !slices.Contains(c.in.Armed.Patterns, p) {
+				c.step(Step{Verb: Arm, NIC: p})
+			}
+			continue
+		}
+		c.arm[p] = true
+	}
+	held := map[string]bool{}
+	for _, name := range c.in.Armed.Names {
+		held[name] = true
+		if !c.arm[name] && c.in.Sealed {
+			c.step(Step{Verb: Disarm, NIC: name})
+		}
+	}
+	for _, p := range c.in.Armed.Patterns {
+		if !slices.Contains(c.in.Policy.Closed, p) {
+			c.step(Step{Verb: Disarm, NIC: p})
+		}
+	}
+	for _, name := range sortedKeys(c.arm) {
+		if !held[name] {
+			c.step(Step{Verb: Arm, NIC: name})
+		}
+	}
+}
+
+// AnswerDigest identifies an answerer's state: the binding and the server
+// identifier resolved for it.
+func AnswerDigest(binding uint64, id netip.Addr) uint64 {
+	const prime = 1099511628211 // FNV-1a, 64 bit
+	for _, b := range id.AsSlice() {
+		binding = (binding ^ uint64(b)) * prime
+	}
+	return max(binding, 1)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
