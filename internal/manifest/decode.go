@@ -1,0 +1,297 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/berth-net/berth/internal/nic"
+)
+
+// draft is one document on its way to a value: what it says, where it says
+// it, and what is wrong with it.
+type draft struct {
+	file     string
+	line     int
+	root     *node
+	index    map[string]*node // by path, such as "routes[0].via"
+	raw      raw
+	problems []Problem
+	lost     bool // a value could not be read, so rules between values cannot be checked
+}
+
+// read parses one document and decodes it strictly. It never fails: what is
+// wrong is in problems.
+func read(file string, doc document) *draft {
+	d := &draft{file: file, line: doc.line, index: map[string]*node{}}
+	root, err := load(doc)
+	if err != nil {
+		d.syntax(doc, err)
+		return d
+	}
+	d.root, d.line = root, root.line
+	if root.kind != mapping {
+		d.fail("", root, "", "a document must be keys with values, not %s", root.kind)
+		return d
+	}
+	d.decode(reflect.ValueOf(&d.raw).Elem(), root, "")
+	return d
+}
+
+func (d *draft) syntax(doc document, err error) {
+	d.lost = true
+	p := Problem{File: d.file, Line: doc.line, Column: 1, Text: err.Error()}
+	if s, ok := errors.AsType[*syntaxError](err); ok {
+		p.Line, p.Column = s.line, s.col
+	}
+	d.problems = append(d.problems, p)
+	if n := guessName(doc.text); n != "" {
+		d.raw.NIC = &n
+	}
+}
+
+// guessName finds the NIC a document names that cannot be parsed, so that the
+// message reaches the one who looks at the NIC.
+func guessName(text string) string {
+	for l := range strings.Lines(text) {
+		l = strings.TrimLeft(l, "{ \t\r\n")
+		key, value, ok := strings.Cut(l, ":")
+		if !ok || strings.Trim(strings.TrimSpace(key), `"'`) != "nic" {
+			continue
+		}
+		value, _, _ = strings.Cut(value, ",")
+		value, _, _ = strings.Cut(value, " #")
+		if value = strings.Trim(strings.TrimSpace(value), `"'`); nic.ValidName(value) {
+			return value
+		}
+	}
+	return ""
+}
+
+// name returns the NIC the document names, and the line.
+func (d *draft) name() (string, int) {
+	if d.raw.NIC == nil {
+		return "", d.line
+	}
+	return *d.raw.NIC, d.line
+}
+
+// fail notes a problem at a node. The first problem of a field is the one to
+// mend; what follows from it is not told.
+func (d *draft) fail(field string, n *node, value, format string, args ...any) {
+	if len(d.problems) >= maxProblems {
+		return
+	}
+	for _, p := range d.problems {
+		if p.Field == field && field != "" {
+			return
+		}
+	}
+	p := Problem{File: d.file, Line: d.line, Column: 1, Field: field, Value: value, Text: fmt.Sprintf(format, args...)}
+	if n != nil {
+		p.Line, p.Column = n.line, n.col
+	}
+	d.problems = append(d.problems, p)
+}
+
+// unreadable is fail for a value that is lost by it.
+func (d *draft) unreadable(field string, n *node, format string, args ...any) {
+	d.lost = true
+	value := ""
+	if n.kind == scalar {
+		value = n.text
+	}
+	d.fail(field, n, value, format, args...)
+}
+
+// decode reads a node into a raw field.
+func (d *draft) decode(v reflect.Value, n *node, path string) {
+	if path != "" {
+		d.index[path] = n
+	}
+	if n.kind == null {
+		d.unreadable(path, n, "has no value; leave the key out, or say what it is")
+		return
+	}
+	want := wanted(v.Type())
+	if n.kind != want {
+		d.unreadable(path, n, "must be %s, not %s", want, n.kind)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		d.pointer(v, n, path)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+		for i, item := range n.items {
+			d.decode(v.Index(i), item, fmt.Sprintf("%s[%d]", path, i))
+		}
+	case reflect.Map:
+		d.table(v, n, path)
+	case reflect.Struct:
+		d.keys(v, n, path)
+	default:
+		v.SetString(n.text)
+	}
+}
+
+func wanted(t reflect.Type) kind {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return wanted(t.Elem())
+	case reflect.Slice:
+		return list
+	case reflect.Map, reflect.Struct:
+		return mapping
+	}
+	return scalar
+}
+
+// pointer reads an optional key; text is taken as written, quoted or not.
+func (d *draft) pointer(v reflect.Value, n *node, path string) {
+	p := reflect.New(v.Type().Elem())
+	switch p.Elem().Kind() {
+	case reflect.Bool:
+		if n.quoted || n.text != "true" && n.text != "false" {
+			d.unreadable(path, n, "must be true or false")
+			return
+		}
+		p.Elem().SetBool(n.text == "true")
+	case reflect.Int64:
+		i, err := parseInt(n.text)
+		if err != nil || n.quoted {
+			d.unreadable(path, n, "must be a whole number")
+			return
+		}
+		p.Elem().SetInt(i)
+	default:
+		d.decode(p.Elem(), n, path)
+	}
+	v.Set(p)
+}
+
+// parseInt reads decimal and 0x hexadecimal; a leading zero is refused, since
+// some read it as octal.
+func parseInt(s string) (int64, error) {
+	if h, ok := strings.CutPrefix(s, "0x"); ok {
+		u, err := strconv.ParseUint(h, 16, 63)
+		return int64(u), err
+	}
+	digits := strings.TrimPrefix(s, "-")
+	if len(digits) > 1 && digits[0] == '0' || strings.HasPrefix(digits, "+") {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseInt(s, 10, 64)
+}
+
+// table reads a map with free keys, such as tags and boot-arch.
+func (d *draft) table(v reflect.Value, n *node, path string) {
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, e := range d.unique(n, func(key string) string { return tablePath(path, key) }) {
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.decode(value, e.value, tablePath(path, e.name))
+		v.SetMapIndex(reflect.ValueOf(e.name), value)
+	}
+}
+
+// tablePath is how nic.Validate names an entry of a map.
+func tablePath(path, key string) string {
+	if path == "tags" {
+		return path + "." + key
+	}
+	return path + "[" + key + "]"
+}
+
+// keys reads a struct; a key it does not have is a mistake.
+func (d *draft) keys(v reflect.Value, n *node, path string) {
+	for _, e := range d.unique(n, func(key string) string { return join(path, key) }) {
+		if i, ok := fieldOf(v.Type(), e.name); ok {
+			d.decode(v.Field(i), e.value, join(path, e.name))
+			continue
+		}
+		at := &node{line: e.line, col: e.col}
+		if len(d.problems) >= maxProblems {
+			return
+		}
+		if near := nearest(v.Type(), e.name); near != "" {
+			d.fail(join(path, e.name), at, "", "unknown key; did you mean %s?", join(path, near))
+		} else {
+			d.fail(join(path, e.name), at, "", "unknown key")
+		}
+	}
+}
+
+// unique returns the entries of a mapping without those given twice.
+func (d *draft) unique(n *node, path func(key string) string) []entry {
+	var out []entry
+	first := map[string]int{}
+	for _, e := range n.keys {
+		if line, dup := first[e.name]; dup {
+			d.fail(path(e.name), &node{line: e.line, col: e.col}, "", "given twice, first at line %d", line)
+			continue
+		}
+		first[e.name] = e.line
+		out = append(out, e)
+	}
+	return out
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// fieldOf finds the struct field with a key.
+func fieldOf(t reflect.Type, key string) (int, bool) {
+	for i := range t.NumField() {
+		if keyOf(t.Field(i)) == key {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func keyOf(f reflect.StructField) string {
+	key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return key
+}
+
+// nearest returns the key a mistyped one was probably meant to be.
+func nearest(t reflect.Type, key string) string {
+	best, least := "", 3
+	for i := range t.NumField() {
+		if k := keyOf(t.Field(i)); distance(k, key) < min(least, len(k)) {
+			best, least = k, distance(k, key)
+		}
+	}
+	return best
+}
+
+// distance counts the letters to add, drop or change between two keys
+// (Levenshtein). A key too long to be meant is not compared.
+func distance(a, b string) int {
+	if len(b) > 40 {
+		return len(b)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,161 @@
+package manifest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/berth-net/berth/internal/nic"
+)
+
+// compareNetip lets cmp see netip's unexported fields by their own equality.
+func compareNetip() cmp.Options {
+	return cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})}
+}
+
+// maker makes random valid bindings out of a generator.
+type maker struct{ r *rand.Rand }
+
+func (m maker) yes() bool { return m.r.IntN(2) == 0 }
+
+func (m maker) word() string {
+	words := []string{"true", "null", "none", "12", "1e3", "0x10", "a", "web-1", "x1", "010", "off", "7e", "inf"}
+	return words[m.r.IntN(len(words))]
+}
+
+func (m maker) text() string {
+	words := []string{"", "true", "~", "a: b", "#x", " lead", "tail ", "é", "\"q\"", "'s'", "- x", "[a", "{b", "*c", "&d", "!e", "%f", "a\\b", "1_0", "0o7", "😀", "<<", "x #y", "|", ">", "@", "`", "---", "?"}
+	return words[m.r.IntN(len(words))] + words[m.r.IntN(len(words))]
+}
+
+func (m maker) addr() netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 7, byte(m.r.IntN(256)), byte(1 + m.r.IntN(254))})
+}
+
+func (m maker) addrs() []netip.Addr {
+	var out []netip.Addr
+	for i := range m.r.IntN(4) {
+		out = append(out, netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}))
+	}
+	return out
+}
+
+func (m maker) boot() nic.Boot {
+	if m.yes() {
+		return nic.Boot{}
+	}
+	return nic.Boot{NextServer: m.addr(), ServerName: m.text(), File: m.text()}
+}
+
+func (m maker) seconds(least nic.Seconds) nic.Seconds {
+	if m.r.IntN(8) == 0 {
+		return nic.Infinite
+	}
+	return least + nic.Seconds(m.r.Uint32N(1_000_000))
+}
+
+func (m maker) binding() nic.Binding {
+	b := nic.Binding{
+		NIC:            fmt.Sprintf("tap%d", m.r.IntN(1000)),
+		MAC:            nic.MAC{0x52, 0x54, 0, 1, 2, byte(m.r.IntN(256))},
+		Suspended:      m.yes(),
+		NoDefaultRoute: m.yes(),
+		DNS:            m.addrs(),
+		NTP:            m.addrs(),
+		DHCP4:          m.dhcp4(),
+		Guard:          m.guard(),
+	}
+	if m.yes() {
+		b.Hostname, b.Domain, b.Network = m.word(), m.word()+".example", m.text()+"n"
+		b.Search = []string{m.word() + ".example", "example.org"}
+		b.Tags = map[string]string{"k" + m.text(): m.text(), "vm": m.text()}
+		b.MTU = uint16(68 + m.r.IntN(9000))
+	}
+	if m.yes() {
+		m.addresses(&b)
+	}
+	return b
+}
+
+func (m maker) addresses(b *nic.Binding) {
+	own := netip.AddrFrom4([4]byte{10, 7, 1, byte(10 + m.r.IntN(100))})
+	b.Addresses = []netip.Prefix{netip.PrefixFrom(own, 16), netip.MustParsePrefix("198.51.100.7/32")}
+	b.Gateway = netip.MustParseAddr("10.7.0.1")
+	b.Routes = []nic.Route{{To: netip.MustParsePrefix("10.9.0.0/16"), Via: netip.MustParseAddr("10.7.0.2")}, {To: netip.MustParsePrefix("169.254.1.1/32")}}
+	if m.yes() {
+		b.Broadcast = netip.MustParseAddr("10.7.255.255")
+		b.DHCP4.Address = b.Addresses[0]
+	}
+}
+
+func (m maker) dhcp4() nic.DHCP4 {
+	d := nic.DHCP4{
+		Off: m.yes(), Lease: m.seconds(60), OnlyRequested: m.yes(), NoRouterWithRoutes: m.yes(),
+		RapidCommit: m.yes(), Relay: m.yes(), Boot: m.boot(), BootIPXE: m.boot(),
+		ServerID: nic.ServerID{Kind: nic.ServerIDKind(m.r.IntN(4))},
+		Rate:     nic.Rate{PerSecond: 1 + m.r.Uint32N(100), Burst: 1 + m.r.Uint32N(100)},
+	}
+	d.MaxLease = max(d.Lease, m.seconds(60))
+	if m.yes() {
+		d.T1, d.T2 = d.Lease/2, d.Lease-1
+		d.V6OnlyWait = m.seconds(300)
+	}
+	if d.ServerID.Kind == nic.ServerIDFixed {
+		d.ServerID.Addr = netip.MustParseAddr("169.254.169.254")
+	}
+	if m.yes() {
+		d.BootArch = map[uint16]nic.Boot{0: m.boot(), 7: m.boot(), 65535: {File: "x"}}
+		d.Options = []nic.Option{{Code: 43, Data: []byte{1, 2, 0xff}}, {Code: 224, Data: make([]byte, 300)}}
+	}
+	return d
+}
+
+func (m maker) guard() nic.Guard {
+	g := nic.Guard{
+		Mode:   nic.Mode(m.r.IntN(3)),
+		Checks: nic.Checks{MAC: m.yes(), ARP: m.yes(), IP: m.yes(), L2: m.yes()},
+		Router: m.yes(),
+	}
+	if m.yes() {
+		g.AllowAddresses = []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("203.0.113.9/32")}
+		g.AllowMACs = []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}
+		g.AllowEthertypes = []uint16{0x88cc, 0x0600}
+	}
+	return g
+}
+
+// Whatever a valid binding holds, what is written of it means the same.
+func TestEncodeRoundTrip(t *testing.T) {
+	for seed := range uint64(3000) {
+		want := maker{rand.New(rand.NewPCG(seed, 1))}.binding()
+		if err := nic.Validate(&want); err != nil {
+			t.Fatalf("seed %d: the generator made an invalid binding: %v", seed, err)
+		}
+		for form, encode := range map[string]func(*nic.Binding) ([]byte, error){"json": Encode, "yaml": EncodeYAML} {
+			text, err := encode(&want)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			r := Resolved("f", text)
+			if len(r.Problems) > 0 || len(r.Bindings) != 1 {
+				t.Fatalf("seed %d %s: %v\n%s", seed, form, r.Problems, text)
+			}
+			want.Origin = nic.Origin{File: "f", Line: 1}
+			if d := cmp.Diff(want, r.Bindings[0], compareNetip()); d != "" {
+				t.Fatalf("seed %d %s: -want +got\n%s\n%s", seed, form, d, text)
+			}
+			if want.Network != "" {
+				continue
+			}
+			// Nothing is left for a network to fill in.
+			nets, _ := ParseNetworks("n", []byte("network: default\ngateway: 10.7.0.9\nmtu: 1400\ndns: [9.9.9.9]\ndomain: d.example\ndhcp4: {v6-only-wait: 1h, boot: {file: x}, boot-arch: {3: {file: y}}}\n"))
+			if d := cmp.Diff(want, Parse("f", text, nets).Bindings[0], compareNetip()); d != "" {
+				t.Fatalf("seed %d %s: a network reaches what was resolved: -want +got\n%s", seed, form, d)
+			}
+		}
+	}
+}

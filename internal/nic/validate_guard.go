@@ -1,0 +1,99 @@
+package nic
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+func (c *checker) guard() {
+	g := &c.b.Guard
+	if g.Mode > Off {
+		c.bad("guard.mode", fmt.Sprint(g.Mode), "unknown mode")
+	}
+	c.allowAddresses()
+	c.allowMACs()
+	c.ethertypes()
+}
+
+func (c *checker) allowAddresses() {
+	list := c.b.Guard.AllowAddresses
+	if n := len(list); n > MaxAllowAddresses {
+		c.bad("guard.allow-addresses", fmt.Sprint(n), "at most %d entries", MaxAllowAddresses)
+		return
+	}
+	for i, p := range list {
+		if q := c.allowProblem(p); q != "" {
+			c.bad(at("guard.allow-addresses", i), prefixText(p), "%s", q)
+		}
+	}
+}
+
+// allowProblem refuses sources that would let a guest speak as the world, as
+// everybody or as its own gateway.
+func (c *checker) allowProblem(p netip.Prefix) string {
+	switch {
+	case !p.IsValid():
+		return "not an address or prefix"
+	case p.Addr().Is6():
+		return ipv6Later
+	case p.Bits() < minAllowBits:
+		return fmt.Sprintf("a prefix shorter than /%d would allow nearly any source", minAllowBits)
+	case p != p.Masked():
+		return "host bits are set; the prefix is " + p.Masked().String()
+	case c.b.Gateway.IsValid() && p.Contains(c.b.Gateway):
+		return fmt.Sprintf("the gateway %s must stay out of a guest's reach", c.b.Gateway)
+	}
+	return addressProblem(p.Addr())
+}
+
+func (c *checker) allowMACs() {
+	list := c.b.Guard.AllowMACs
+	if n := len(list); n > MaxAllowMACs {
+		c.bad("guard.allow-macs", fmt.Sprint(n), "at most %d entries", MaxAllowMACs)
+		return
+	}
+	seen := map[MAC]string{c.b.MAC: "mac"}
+	for i, m := range list {
+		field := at("guard.allow-macs", i)
+		if q := macProblem(m); q != "" {
+			c.bad(field, m.String(), "%s", q)
+		} else if first, ok := seen[m]; ok {
+			c.bad(field, m.String(), "the same address as %s", first)
+		} else {
+			seen[m] = field
+		}
+	}
+}
+
+func (c *checker) ethertypes() {
+	list := c.b.Guard.AllowEthertypes
+	if n := len(list); n > MaxEthertypes {
+		c.bad("guard.allow-ethertypes", fmt.Sprint(n), "at most %d entries", MaxEthertypes)
+		return
+	}
+	seen := map[uint16]int{}
+	for i, t := range list {
+		field, value := at("guard.allow-ethertypes", i), fmt.Sprintf("0x%04x", t)
+		if q := ethertypeProblem(t); q != "" {
+			c.bad(field, value, "%s", q)
+		} else if j, ok := seen[t]; ok {
+			c.bad(field, value, "the same type as %s", at("guard.allow-ethertypes", j))
+		}
+		seen[t] = i
+	}
+}
+
+func ethertypeProblem(t uint16) string {
+	switch t {
+	case 0x0800, 0x0806, 0x86dd:
+		return "IPv4, ARP and IPv6 have rules of their own and are not listed"
+	case 0x8035:
+		return "reverse ARP is never allowed"
+	case 0x8100, 0x88a8, 0x9100, 0x9200, 0x9300:
+		return "a VLAN tag would hide the frame behind it"
+	}
+	if t < 0x600 {
+		return "below 0x0600 it is a length, not a type (IEEE 802.3)"
+	}
+	return ""
+}
