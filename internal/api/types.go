@@ -134,6 +134,7 @@ type Event struct {
 	Kind   string        `json:"kind"` // "bound", "guarded", "dropped", "answered", "ignored", "closed", "lock", ...
 	Reason reason.Reason `json:"reason,omitempty"`
 	Text   string        `json:"text"`
+	Missed uint64        `json:"missed,omitempty"` // of KindMissed: how many
 }
 
 // Problem is the body of every refusal (RFC 9457).
@@ -143,4 +144,5 @@ type Problem struct {
 	Status int      `json:"status"`
 	Detail string   `json:"detail"`
 	Errors []string `json:"errors,omitempty"` // one per field: "line:column: field value: problem"
+	NIC    *NIC     `json:"nic,omitempty"`    // of a timeout: the NIC's last state (RFC 9457 section 3.2)
 }
