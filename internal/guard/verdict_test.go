@@ -131,7 +131,7 @@ func TestVariants(t *testing.T) {
 		{"VRRP MAC granted", vrrp, map[string]guard.Action{"A13": guard.Pass}},
 		{"router", router, map[string]guard.Action{"E17": guard.Pass, "L01": guard.Pass, "L03": guard.Pass, "L04": guard.Pass, "L05": guard.Pass}},
 		{"ethertype granted", lldp, map[string]guard.Action{"H72": guard.Pass, "K10": guard.Pass}},
-		{"suspended", suspended, map[string]guard.Action{"P01": guard.Drop, "P09": guard.Drop, "P03": guard.Drop, "P10": guard.Drop}},
+		{"suspended", suspended, map[string]guard.Action{"P01": guard.Drop, "P09": guard.Drop, "P03": guard.Drop, "P10": guard.Drop, "G38": guard.Drop}},
 	} {
 		r := guard.Compile(c.binding)
 		for _, v := range corpus.All() {

@@ -83,6 +83,26 @@ struct verdict {
 
 enum { PASS, DROP, TAKE };
 
+/* Keeps the compiler from knowing a value, or it folds two bounds into one
+ * that the verifier cannot read. */
+#define HIDE(v) asm volatile("" : "+r"(v))
+
+/* load_head copies the frame's beginning, at most `most` bytes, and returns how many. */
+static __always_inline int load_head(struct __sk_buff *skb, void *to, __u32 most)
+{
+	__u64 len = skb->len; /* 64 bits: the verifier forgets bounds when it widens */
+
+	if (len > most)
+		len = most;
+	HIDE(len);
+	if (len < 14)
+		return -1;
+	HIDE(len);
+	if (len > most)
+		return -1;
+	return bpf_skb_load_bytes(skb, 0, to, len) < 0 ? -1 : (int)len;
+}
+
 static __always_inline __u64 mac64(const __u8 *m)
 {
 	return (__u64)m[0] << 40 | (__u64)m[1] << 32 | (__u64)m[2] << 24 | (__u64)m[3] << 16 |
@@ -514,8 +534,8 @@ static __always_inline void add(__u64 *counter)
 static __noinline int show(struct __sk_buff *skb, struct nic_state *s, __u32 why)
 {
 	__u64 now = bpf_ktime_get_ns();
-	__u32 len = skb->len;
 	struct sample *e;
+	int kept;
 
 	if (!s || now - s->sampled_ns < SAMPLE_EVERY_NS)
 		return 0;
@@ -524,16 +544,11 @@ static __noinline int show(struct __sk_buff *skb, struct nic_state *s, __u32 why
 	if (!e)
 		return 0;
 	e->ifindex = skb->ifindex;
-	e->len = len;
+	e->len = skb->len;
 	e->why = why;
-	e->kept = 0;
 	__builtin_memset(e->data, 0, sizeof(e->data));
-	if (len >= SAMPLE_BYTES) {
-		if (bpf_skb_load_bytes(skb, 0, e->data, SAMPLE_BYTES) == 0)
-			e->kept = SAMPLE_BYTES;
-	} else if (len >= 14 && bpf_skb_load_bytes(skb, 0, e->data, len) == 0) {
-		e->kept = len;
-	}
+	kept = load_head(skb, e->data, SAMPLE_BYTES);
+	e->kept = kept < 0 ? 0 : kept;
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }
@@ -559,7 +574,6 @@ static __always_inline int spend(const struct nic_rules *r, struct nic_state *s)
 /* hand_up gives a client message up whole; the frame itself ends here. */
 static __always_inline __u8 hand_up(struct __sk_buff *skb, const struct nic_rules *r, struct nic_state *s)
 {
-	__u32 len = skb->len;
 	struct punt *e;
 
 	if (!spend(r, s))
@@ -568,11 +582,9 @@ static __always_inline __u8 hand_up(struct __sk_buff *skb, const struct nic_rule
 	if (!e)
 		return REASON_DHCP_RING_FULL;
 	e->ifindex = skb->ifindex;
-	e->len = len;
+	e->len = skb->len;
 	/* A longer message is handed up cut, and found malformed there. */
-	if (len > PUNT_BYTES)
-		len = PUNT_BYTES;
-	if (len < 14 || bpf_skb_load_bytes(skb, 0, e->data, len) < 0) {
+	if (load_head(skb, e->data, PUNT_BYTES) < 0) {
 		bpf_ringbuf_discard(e, 0);
 		return REASON_TRUNCATED;
 	}

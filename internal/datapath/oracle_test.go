@@ -1,0 +1,309 @@
+package datapath
+
+import (
+	"context"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/berth-net/berth/internal/guard"
+	"github.com/berth-net/berth/internal/guard/corpus"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/testenv"
+)
+
+//nolint:gochecknoglobals // a test flag
+var frames = flag.Int("frames", 1_000_000, "fuzzed frames for the oracle")
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// lo is the device BPF_PROG_TEST_RUN pretends the frame came from.
+const lo = 1
+
+func openKernel(t testing.TB) *Kernel {
+	t.Helper()
+	dir := fmt.Sprintf("/sys/fs/bpf/t%d", os.Getpid())
+	k, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = k.Close()
+		_ = os.RemoveAll(dir)
+	})
+	return k
+}
+
+// oracle runs frames through the kernel program.
+type oracle struct {
+	testing.TB
+	k *Kernel
+}
+
+func (o *oracle) use(r guard.Rules) {
+	o.Helper()
+	if err := o.k.fill(lo, "lo", &r); err != nil {
+		o.Fatal(err)
+	}
+}
+
+// judge is the kernel's verdict on one frame, told from its return value and
+// the counters it moved.
+func (o *oracle) judge(toGuest bool, frame []byte) guard.Verdict {
+	o.Helper()
+	key := uint32(lo)
+	if err := o.k.maps.States.Update(&key, &berthNicState{}, ebpf.UpdateAny); err != nil {
+		o.Fatal(err)
+	}
+	p := o.k.progs.FromGuest
+	if toGuest {
+		p = o.k.progs.ToGuest
+	}
+	ret, err := p.Run(&ebpf.RunOptions{Data: frame})
+	if err != nil {
+		o.Fatalf("run %d bytes: %v", len(frame), err)
+	}
+	c, _, err := o.k.Counters(lo)
+	if err != nil {
+		o.Fatal(err)
+	}
+	return o.verdict(int32(ret), c)
+}
+
+func (o *oracle) verdict(ret int32, c Counters) guard.Verdict {
+	o.Helper()
+	v := guard.Verdict{}
+	for r, n := range c.Audited {
+		if n != 1 {
+			o.Fatalf("one frame audited %d times for %s", n, r)
+		}
+		v.Audited = r
+	}
+	passed := c.FromGuest + c.ToGuest
+	switch {
+	case ret == -1 && passed == 1 && c.Taken == 0 && len(c.Dropped) == 0:
+		v.Action = guard.Pass
+	case ret == 2 && c.Taken == 1 && passed == 0 && len(c.Dropped) == 0:
+		v.Action, v.Reason = guard.Take, reason.DHCP4
+	case ret == 2 && passed == 0 && len(c.Dropped) == 1:
+		v.Action = guard.Drop
+		for r := range c.Dropped {
+			v.Reason = r
+		}
+		// A full ring only says that the test does not drain fast enough.
+		if v.Reason == reason.DHCPRingFull {
+			v.Action, v.Reason = guard.Take, reason.DHCP4
+		}
+	default:
+		o.Fatalf("return value %d does not fit the counters %+v", ret, c)
+	}
+	return v
+}
+
+func newOracle(t testing.TB) *oracle {
+	k := openKernel(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- k.Run(ctx, Handlers{Punt: func(int, []byte) {}, Sample: func(Sample) {}})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return &oracle{t, k}
+}
+
+// runnable reports whether BPF_PROG_TEST_RUN takes the frame at all: it wants
+// a whole IP header behind an IP ethertype. Shorter ones are run on a wire.
+func runnable(f []byte) bool {
+	switch binary.BigEndian.Uint16(f[12:]) {
+	case 0x0800:
+		return len(f) >= 14+20
+	case 0x86dd:
+		return len(f) >= 14+40
+	default:
+		return len(f) >= 14
+	}
+}
+
+func define(r *guard.Rules, toGuest bool, frame []byte) guard.Verdict {
+	if toGuest {
+		return guard.ToGuest(r, guard.Frame{Data: frame})
+	}
+	return guard.FromGuest(r, guard.Frame{Data: frame})
+}
+
+// variants are bindings that flip every switch the rules have.
+func variants() map[string]guard.Rules {
+	vs := map[string]guard.Rules{"closed": guard.ClosedRules()}
+	add := func(name string, change func(*nic.Binding)) {
+		b := corpus.Binding()
+		b.DHCP4.Rate = nic.Rate{PerSecond: 1_000_000_000, Burst: 1_000_000_000}
+		change(b)
+		vs[name] = guard.Compile(b)
+	}
+	add("enforce", func(*nic.Binding) {})
+	add("audit", func(b *nic.Binding) { b.Guard.Mode = nic.Audit })
+	add("off", func(b *nic.Binding) { b.Guard.Mode = nic.Off })
+	add("router", func(b *nic.Binding) { b.Guard.Router = true })
+	add("suspended", func(b *nic.Binding) { b.Suspended = true })
+	add("no mac", func(b *nic.Binding) { b.Guard.Checks.MAC = false })
+	add("no arp", func(b *nic.Binding) { b.Guard.Checks.ARP = false })
+	add("no ip", func(b *nic.Binding) { b.Guard.Checks.IP = false })
+	add("no l2", func(b *nic.Binding) { b.Guard.Checks.L2 = false })
+	add("grants", func(b *nic.Binding) {
+		b.Guard.AllowMACs = []nic.MAC{corpus.V, corpus.G}
+		b.Guard.AllowEthertypes = []uint16{0x88cc, 0x8863}
+		b.Guard.AllowAddresses = append(b.Guard.AllowAddresses, netip.MustParsePrefix("198.51.100.0/24"))
+	})
+	add("trie", func(b *nic.Binding) {
+		for i := range byte(40) {
+			b.Guard.AllowAddresses = append(b.Guard.AllowAddresses, netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, i * 3}), 32))
+		}
+		b.Guard.AllowAddresses = append(b.Guard.AllowAddresses, netip.MustParsePrefix("198.51.0.0/17"))
+	})
+	return vs
+}
+
+func TestKernelCorpus(t *testing.T) {
+	o := newOracle(t)
+	for name, r := range variants() {
+		o.use(r)
+		for _, v := range corpus.All() {
+			for i, f := range v.Frames {
+				if !runnable(f) {
+					continue
+				}
+				got, want := o.judge(v.ToGuest, f), define(&r, v.ToGuest, f)
+				if got != want {
+					t.Errorf("%s: %s %s frame %d: kernel %+v, definition %+v", name, v.ID, v.Case, i, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Every cut of every frame of the corpus, from a bare Ethernet header on.
+func TestKernelTruncation(t *testing.T) {
+	o := newOracle(t)
+	r := variants()["enforce"]
+	o.use(r)
+	for _, v := range corpus.All() {
+		f := v.Frames[0]
+		for n := 14; n <= min(len(f), 320); n++ {
+			if !runnable(f[:n]) {
+				continue
+			}
+			if got, want := o.judge(v.ToGuest, f[:n]), define(&r, v.ToGuest, f[:n]); got != want {
+				t.Fatalf("%s %s cut to %d bytes: kernel %+v, definition %+v", v.ID, v.Case, n, got, want)
+			}
+		}
+	}
+}
+
+// Every single-bit flip in the headers of every must-pass frame.
+func TestKernelBitFlips(t *testing.T) {
+	o := newOracle(t)
+	r := variants()["enforce"]
+	o.use(r)
+	for _, v := range corpus.All() {
+		if v.At(0).Action == guard.Drop {
+			continue
+		}
+		for bit := range min(len(v.Frames[0]), 67) * 8 {
+			f := append([]byte(nil), v.Frames[0]...)
+			f[bit/8] ^= 1 << (bit % 8)
+			if !runnable(f) {
+				continue
+			}
+			if got, want := o.judge(v.ToGuest, f), define(&r, v.ToGuest, f); got != want {
+				t.Fatalf("%s %s bit %d: kernel %+v, definition %+v", v.ID, v.Case, bit, got, want)
+			}
+		}
+	}
+}
+
+// A million frames bred from the corpus, under every variant of the rules.
+func TestKernelFuzz(t *testing.T) {
+	o := newOracle(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var pool []corpus.Vector
+	for _, v := range corpus.All() {
+		if len(v.Frames[0]) < 400 {
+			pool = append(pool, v)
+		}
+	}
+	vs := variants()
+	each := *frames / len(vs)
+	tally := map[guard.Action]int{}
+	for name, r := range vs {
+		o.use(r)
+		for range each {
+			v := pool[rng.IntN(len(pool))]
+			f := breed(rng, v.Frames[rng.IntN(len(v.Frames))], pool)
+			toGuest := v.ToGuest != (rng.IntN(8) == 0)
+			got, want := o.judge(toGuest, f), define(&r, toGuest, f)
+			if got != want {
+				t.Fatalf("%s (from %s %s, to guest %t):\n%x\nkernel %+v\ndefinition %+v", name, v.ID, v.Case, toGuest, f, got, want)
+			}
+			tally[want.Action]++
+		}
+	}
+	t.Logf("%d frames: %v, no disagreement", each*len(vs), tally)
+	for _, a := range []guard.Action{guard.Pass, guard.Drop, guard.Take} {
+		if tally[a] < *frames/100 {
+			t.Errorf("only %d of %d fuzzed frames were a %s: the breeding explores too little", tally[a], *frames, a)
+		}
+	}
+}
+
+// breed makes a new frame of one of the corpus: some mutation, some splicing.
+func breed(rng *rand.Rand, f []byte, pool []corpus.Vector) []byte {
+	f = append([]byte(nil), f...)
+	for range rng.IntN(4) {
+		switch rng.IntN(7) {
+		case 0: // one bit in the headers
+			i := rng.IntN(min(len(f), 64))
+			f[i] ^= 1 << rng.IntN(8)
+		case 1: // one byte in the headers
+			f[rng.IntN(min(len(f), 64))] = byte(rng.Uint32())
+		case 2: // an interesting 16-bit field
+			words := []uint16{0, 1, 0x0800, 0x0806, 0x8100, 0x88a8, 0x86dd, 67, 68, 0x2000, 0x1fff, 0xffff, 28, 20}
+			i := rng.IntN(min(len(f)-1, 60))
+			binary.BigEndian.PutUint16(f[i:], words[rng.IntN(len(words))])
+		case 3: // cut
+			f = f[:14+rng.IntN(len(f)-13)]
+		case 4: // a tag
+			f = append(f[:12], append([]byte{0x81, 0, 0, byte(rng.IntN(3))}, f[12:]...)...)
+		case 5: // a header of one on the body of another
+			g := pool[rng.IntN(len(pool))].Frames[0]
+			n := 12 + rng.IntN(40)
+			if n < len(f) && n < len(g) {
+				f = append(f[:n], g[n:]...)
+			}
+		case 6: // a header byte nibble: IHL, flags
+			if len(f) > 21 {
+				f[14] = 0x40 | byte(rng.IntN(16))
+			}
+		}
+	}
+	if len(f) > 1500 {
+		f = f[:1500]
+	}
+	if !runnable(f) {
+		f = append(f, make([]byte, 40)...)
+	}
+	return f
+}
