@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strconv"
-
-	"github.com/goccy/go-yaml"
+	"strings"
 
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -27,12 +27,10 @@ func Encode(b *nic.Binding) ([]byte, error) {
 }
 
 // EncodeYAML is Encode as YAML.
-func EncodeYAML(b *nic.Binding) ([]byte, error) {
-	out, err := yaml.MarshalWithOptions(rawOf(b), yaml.IndentSequence(true))
-	if err != nil {
-		return nil, fmt.Errorf("encode binding of NIC %s: %w", b.NIC, err)
-	}
-	return out, nil
+func EncodeYAML(b *nic.Binding) []byte {
+	var w yamlWriter
+	w.block(reflect.ValueOf(rawOf(b)), 0)
+	return w.Bytes()
 }
 
 // rawOf is the inverse of builder.build.
@@ -156,4 +154,13 @@ func texts[T any](list []T, text func(T) string) []string {
 		out = append(out, text(v))
 	}
 	return out
+}
+
+// jsonText quotes a string; what is not UTF-8 never gets past nic.Validate.
+func jsonText(s string) string {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string always encodes
+	return strings.TrimSuffix(buf.String(), "\n")
 }
