@@ -3,6 +3,11 @@
 //
 // Not here: frames (wire), sockets and rates (answerer), and who may send at
 // all (guard).
+//
+// The codec is our own. What a general library offers beyond the fixed header
+// is a map of options, and this server needs what a map loses: the order the
+// client asked for, option overload (RFC 2131 4.1), which field an option was
+// in, and how often it came. Tests hold the bytes to an independent decoder.
 package dhcp4
 
 import (
@@ -39,6 +44,8 @@ type Reply struct {
 type Outcome struct {
 	Request string // the client's message, "DISCOVER"; "" if undetermined
 	Answer  string // "OFFER", "ACK", "NAK"; "" for silence
+	// Address is what the exchange is about: the address given, or the one
+	// refused, informed about, declined or released; zero if none was named.
 	Address netip.Addr
 	XID     uint32
 	Reply   *Reply

@@ -1,0 +1,142 @@
+package dhcp4
+
+import "slices"
+
+// item is one option of a reply.
+type item struct {
+	code uint8
+	data []byte
+	// drop orders what is left out when space is short: the highest first,
+	// 0 never.
+	drop int
+}
+
+// size is the room an option takes, split into instances of at most 255
+// bytes (RFC 3396).
+func (i item) size() int { return len(i.data) + 2*max(1, (len(i.data)+254)/255) }
+
+// appendTo writes the option, split by RFC 3396 section 5 where needed.
+func (i item) appendTo(b []byte) []byte {
+	rest := i.data
+	for {
+		n := min(len(rest), 255)
+		b = append(b, i.code, byte(n))
+		b = append(b, rest[:n]...)
+		if rest = rest[n:]; len(rest) == 0 {
+			return b
+		}
+	}
+}
+
+// room is the space for options in each field, not counting the field's end
+// option; 0 if the field is not free.
+type room struct{ options, file, sname int }
+
+// packed is the content of each field with its end option, nil if unused, and
+// the items in it.
+type packed struct {
+	options, file, sname []byte
+	sent                 []item
+}
+
+// pack writes the items in their order, leaving out as few as possible; false
+// if those that must be sent do not fit.
+func pack(items []item, r room) (packed, bool) {
+	for {
+		if where, ok := place(items, r); ok {
+			return write(items, where), true
+		}
+		i := leastImportant(items)
+		if i < 0 {
+			return packed{}, false
+		}
+		items = slices.Delete(slices.Clone(items), i, i+1)
+	}
+}
+
+// leastImportant returns the index of the item to leave out next, -1 if all
+// must be sent.
+func leastImportant(items []item) int {
+	least := -1
+	for i, it := range items {
+		if it.drop > 0 && (least < 0 || it.drop > items[least].drop) {
+			least = i
+		}
+	}
+	return least
+}
+
+// field is where an item goes; the values but the first are those of option
+// 52.
+type field uint8
+
+const (
+	inOptions field = 0
+	inFile    field = overloadFile
+	inSName   field = overloadSName
+)
+
+// place finds a field for every item. What must be sent stays in the options
+// field: every client reads it, and relays look for option 82 nowhere else
+// (RFC 3046 2.1). The others go to the first field with room, so the client's
+// order holds within each field (RFC 2131 4.3.1: as far as possible).
+func place(items []item, r room) ([]field, bool) {
+	where := make([]field, len(items))
+	total, must := 0, 0
+	for _, it := range items {
+		total += it.size()
+		if it.drop == 0 {
+			must += it.size()
+		}
+	}
+	if total <= r.options {
+		return where, true
+	}
+	left := [...]int{inOptions: r.options - overloadSize - must, inFile: r.file, inSName: r.sname}
+	if left[inOptions] < 0 {
+		return nil, false
+	}
+	for i, it := range items {
+		if it.drop == 0 {
+			continue
+		}
+		f := slices.IndexFunc(left[:], func(n int) bool { return n >= it.size() })
+		if f < 0 {
+			return nil, false
+		}
+		where[i] = field(f)
+		left[f] -= it.size()
+	}
+	return where, true
+}
+
+// write fills the fields. Option 52 follows the leading options that must be
+// sent, so that a client learns of the other fields early.
+func write(items []item, where []field) packed {
+	var used field
+	for _, f := range where {
+		used |= f
+	}
+	var fields [3][]byte
+	head := true
+	for i, it := range items {
+		if head && it.drop != 0 {
+			fields[inOptions] = appendOverload(fields[inOptions], used)
+			head = false
+		}
+		fields[where[i]] = it.appendTo(fields[where[i]])
+	}
+	for f := range fields {
+		if f == int(inOptions) || fields[f] != nil {
+			fields[f] = append(fields[f], optEnd)
+		}
+	}
+	return packed{options: fields[inOptions], file: fields[inFile], sname: fields[inSName], sent: items}
+}
+
+func appendOverload(b []byte, used field) []byte {
+	if used == inOptions {
+		return b
+	}
+	return append(b, optOverload, 1, byte(used))
+}
