@@ -262,7 +262,8 @@ func decode(name string, data []byte) (nic.Binding, error) {
 		return nic.Binding{}, fmt.Errorf("damaged: %w", err)
 	}
 	if r.Format != format {
-		return nic.Binding{}, fmt.Errorf("format %d; this version reads %d", r.Format, format)
+		// Perhaps a newer version's, which will want it again: not set aside.
+		return nic.Binding{}, fmt.Errorf("%w: format %d; this version reads %d", errUnread, r.Format, format)
 	}
 	// Written again it must be the same file: no byte is outside the digest.
 	if !bytes.Equal(seal(r.Binding), data) {
