@@ -46,7 +46,8 @@ type Planner interface {
 	// Plan returns what would change. With a nil doc that is what is pending
 	// now, else what this document would add to it.
 	Plan(ctx context.Context, doc []byte) (Plan, error)
-	// Wait returns once the NIC is in force, or when ctx ends: then with its
+	// Wait returns once the NIC is in force (or stale, which is in force by an
+	// older version of its file), or when ctx ends: then with its
 	// last state and an error. A name nobody has declared yet is waited for
 	// too, since a hook may run before its binding arrives.
 	Wait(ctx context.Context, name string) (NIC, error)

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/reason"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	return withFormats(&cobra.Command{
+		Use:   "show NIC",
+		Short: "Show everything known about one NIC",
+		Long: `Show what was declared for a NIC, what the kernel holds for it, whether the two are equal, what it was answered last, and what was dropped and why.
+
+The whole binding, with its defaults filled in, is in -o yaml and -o json.`,
+		Args:              oneNIC,
+		ValidArgsFunction: a.completeNICs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			format, err := a.format(cmd)
+			if err != nil {
+				return err
+			}
+			n, err := a.client().NIC(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if format != "text" {
+				return a.structured(format, n)
+			}
+			return a.show(n)
+		},
+	}, "text", "json", "yaml")
+}
+
+// show writes one screen, a paragraph for each part.
+func (a *app) show(n api.NIC) error {
+	fmt.Fprintf(a.stdout, "%s  %s  since %s (%s)\n", printable(n.Name), a.stateWord(n.State), stamp(n.Since), age(a.now().Sub(n.Since)))
+	if why := whyText(n); why != "" {
+		fmt.Fprintf(a.stdout, "why  %s\n", why)
+	}
+	w := newTable(a.stdout)
+	showDeclared(w, n)
+	showLink(w, n.Link)
+	showInstalled(w, n.Installed)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	showAnswers(a.stdout, n.Answers)
+	showCounters(a.stdout, n.Counters)
+	return nil
+}
+
+func whyText(n api.NIC) string {
+	text := cmp.Or(n.Why, n.Reason.Text())
+	if n.Reason == reason.None {
+		return printable(text)
+	}
+	return fmt.Sprintf("%s: %s", n.Reason, printable(text))
+}
+
+func showDeclared(w io.Writer, n api.NIC) {
+	row(w, "\ndeclared", orDash(origin(n)))
+	row(w, "  mac", macOf(n))
+	row(w, "  addresses", orDash(join(n.Addresses)))
+	if n.Network != "" {
+		row(w, "  network", printable(n.Network))
+	}
+	if h := hostname(n); h != "" {
+		row(w, "  hostname", printable(h))
+	}
+}
+
+func showLink(w io.Writer, l *api.Link) {
+	if l == nil {
+		row(w, "\nlink", "none")
+		return
+	}
+	row(w, "\nlink", fmt.Sprintf("ifindex %d, %s, %s", l.Index, orDash(l.Kind), orDash(l.OperState)))
+	row(w, "  host mac", orDash(l.MAC))
+	row(w, "  bridge", orDash(l.Bridge))
+}
+
+func showInstalled(w io.Writer, in *api.Installed) {
+	if in == nil {
+		row(w, "\ninstalled", "nothing")
+		return
+	}
+	row(w, "\ninstalled", fmt.Sprintf("%s, %s", orDash(in.Attach), orDash(in.Mode)))
+	row(w, "  in force", yesNo(in.InForce, "it differs from what is declared"))
+	row(w, "  answering", yesNo(in.Answering, "DHCP is not answered"))
+	row(w, "  macs", orDash(join(in.MACs)))
+	row(w, "  sources", orDash(join(in.Sources)))
+	if in.ServerID.IsValid() {
+		row(w, "  server id", in.ServerID.String())
+	}
+}
+
+func yesNo(yes bool, no string) string {
+	if yes {
+		return "yes"
+	}
+	return "no: " + no
+}
+
+func showAnswers(out io.Writer, answers *api.Answers) {
+	if answers == nil {
+		return
+	}
+	var counts []string
+	for _, name := range slices.Sorted(maps.Keys(answers.Count)) {
+		counts = append(counts, fmt.Sprintf("%s %d", printable(name), answers.Count[name]))
+	}
+	fmt.Fprintf(out, "\nanswers  %s\n", cmp.Or(strings.Join(counts, ", "), "none"))
+	w := newTable(out)
+	for _, x := range answers.Last {
+		row(w, "  "+stamp(x.Time), orDash(x.Request), cmp.Or(printable(x.Answer), "(silence)"), address(x), "xid "+orDash(x.XID), reasonOf(x.Reason))
+	}
+	_ = w.Flush() // a failing output is noticed by whoever reads it
+}
+
+func address(x api.Answer) string {
+	if !x.Address.IsValid() {
+		return "-"
+	}
+	return x.Address.String()
+}
+
+func showCounters(out io.Writer, c *api.Counters) {
+	if c == nil {
+		return
+	}
+	fmt.Fprintf(out, "\nframes  %d from the guest, %d to the guest, %d taken to be answered\n", c.FromGuest, c.ToGuest, c.Taken)
+	w := newTable(out)
+	showReasons(w, "dropped", c.Dropped)
+	showReasons(w, "audited", c.Audited)
+	showReasons(w, "ignored", c.Ignored)
+	_ = w.Flush() // as above
+}
+
+// showReasons lists counts, the largest first, with what each reason means.
+func showReasons(w io.Writer, verb string, counts map[string]uint64) {
+	names := slices.SortedFunc(maps.Keys(counts), func(x, y string) int {
+		return cmp.Or(cmp.Compare(counts[y], counts[x]), cmp.Compare(x, y))
+	})
+	for _, name := range names {
+		row(w, "  "+verb, fmt.Sprint(counts[name]), printable(name), reasonText(name))
+	}
+}
+
+func reasonText(name string) string {
+	var r reason.Reason
+	if err := r.UnmarshalText([]byte(name)); err != nil {
+		return "this berth does not know the reason; is berthd newer?"
+	}
+	return r.Text()
+}
