@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -112,13 +113,14 @@ type computation struct {
 	link      map[string]Link
 	byIndex   map[int]Link
 	installed map[int]Installed
+	answering map[int]uint64  // what stays of in.Answering
 	arm       map[string]bool // names the lock must hold
 }
 
 func newComputation(in Input) *computation {
 	c := &computation{
 		in: in, link: map[string]Link{}, byIndex: map[int]Link{},
-		installed: map[int]Installed{}, arm: map[string]bool{},
+		installed: map[int]Installed{}, answering: maps.Clone(in.Answering), arm: map[string]bool{},
 	}
 	for _, l := range in.Links {
 		c.link[l.Name] = l
@@ -148,7 +150,9 @@ func (c *computation) wanted(name string, w Want) {
 	l, ok := c.link[name]
 	if !ok {
 		c.arm[name] = true
-		c.wait(name, reason.WaitNoLink, "")
+		if !c.movedAway(name) {
+			c.wait(name, reason.WaitNoLink, "")
+		}
 		return
 	}
 	if why, text := c.in.Policy.unfit(l); why != reason.None {
@@ -164,7 +168,7 @@ func (c *computation) serve(l Link, w Want) {
 	have := c.freshen(l)
 	id, why := dhcp4.ServerID(w.Binding, l.IPv4)
 	digest := AnswerDigest(w.Answer, id)
-	answering, answers := c.in.Answering[l.Index]
+	answering, answers := c.answering[l.Index]
 	rulesChange := have.Digest != w.Digest
 	if answers && rulesChange {
 		c.step(Step{Verb: Hold, NIC: l.Name, Index: l.Index})
@@ -177,9 +181,7 @@ func (c *computation) serve(l Link, w Want) {
 	switch {
 	case why != reason.None:
 		c.wait(l.Name, why, "")
-		if answers {
-			c.step(Step{Verb: Silence, NIC: l.Name, Index: l.Index})
-		}
+		c.silence(l.Name, l.Index)
 	case answering != digest || rulesChange:
 		c.step(Step{Verb: Answer, NIC: l.Name, Index: l.Index, Binding: w.Binding, ServerID: id, Digest: digest})
 	}
@@ -221,10 +223,15 @@ func (c *computation) harden(l Link, have Installed) {
 	}
 }
 
-func (c *computation) forget(i Installed, note string) {
-	if _, ok := c.in.Answering[i.Index]; ok {
-		c.step(Step{Verb: Silence, NIC: i.Name, Index: i.Index})
+func (c *computation) silence(name string, index int) {
+	if _, ok := c.answering[index]; ok {
+		c.step(Step{Verb: Silence, NIC: name, Index: index})
+		delete(c.answering, index)
 	}
+}
+
+func (c *computation) forget(i Installed, note string) {
+	c.silence(i.Name, i.Index)
 	c.step(Step{Verb: Forget, NIC: i.Name, Index: i.Index, Note: note})
 }
 
@@ -252,9 +259,7 @@ func (c *computation) refused(name string, r table.Refusal) {
 // close lets nothing pass on the link.
 func (c *computation) close(l Link, have Installed) {
 	closed := guard.ClosedRules()
-	if _, ok := c.in.Answering[l.Index]; ok {
-		c.step(Step{Verb: Silence, NIC: l.Name, Index: l.Index})
-	}
+	c.silence(l.Name, l.Index)
 	c.quiet(l)
 	if have.Digest != closed.Digest() || have.Attach == Detached {
 		c.step(Step{Verb: Close, NIC: l.Name, Index: l.Index, Rules: &closed})
@@ -269,14 +274,14 @@ func (c *computation) leftover(i Installed) {
 	}
 	l, lives := c.byIndex[i.Index]
 	switch {
-	case !lives && i.Attach == TCX:
-		// Its guard went with it and stays; nobody answers it there.
-		if _, ok := c.in.Answering[i.Index]; ok {
-			c.step(Step{Verb: Silence, NIC: i.Name, Index: i.Index})
-		}
-		c.wait(i.Name, reason.WaitMoved, fmt.Sprintf("ifindex %d", i.Index))
-	case !lives || i.Gone:
+	case i.Gone || !lives && i.Attach != TCX:
 		c.forget(i, "the device is gone")
+	case !lives:
+		// Its guard went with it and stays; nobody answers it there.
+		c.silence(i.Name, i.Index)
+		if _, other := c.link[i.Name]; !other && i.Name != "" {
+			c.wait(i.Name, reason.WaitMoved, fmt.Sprintf("ifindex %d", i.Index))
+		}
 	case c.in.Release[i.Name] || c.in.Release[l.Name]:
 		c.forget(i, "released")
 	case !c.in.Sealed:
@@ -286,14 +291,30 @@ func (c *computation) leftover(i Installed) {
 	}
 }
 
+// movedAway reports whether the NIC's device lives on in another namespace.
+func (c *computation) movedAway(name string) bool {
+	for _, i := range c.in.Installed {
+		if _, lives := c.byIndex[i.Index]; i.Name == name && !lives && !i.Gone && i.Attach == TCX {
+			return true
+		}
+	}
+	return false
+}
+
 // leftLink closes a living link whose binding was removed, or that was
 // renamed to a name without one.
 func (c *computation) leftLink(i Installed, l Link) {
 	delete(c.installed, i.Index)
-	c.arm[l.Name] = true
-	c.wait(l.Name, reason.WaitClosed, "its binding was removed; `berth release` hands it back to the site")
+	if c.in.Policy.Manages(l.Name) {
+		c.wait(l.Name, reason.WaitClosed, managedText)
+	} else {
+		c.arm[l.Name] = true
+		c.wait(l.Name, reason.WaitClosed, "its binding was removed; `berth release` hands it back to the site")
+	}
 	c.close(l, i)
 }
+
+const managedText = "it matches a managed pattern"
 
 // unbound closes links whose name is managed and that have no binding.
 func (c *computation) unbound(l Link) {
@@ -303,13 +324,13 @@ func (c *computation) unbound(l Link) {
 	if wanted || refused || left || c.has(WaitFor(l.Name)) || !c.in.Sealed {
 		return
 	}
-	if !matchAny(c.in.Policy.Closed, l.Name) {
+	if !c.in.Policy.Manages(l.Name) {
 		return
 	}
 	if why, _ := c.in.Policy.unfit(l); why != reason.None {
 		return
 	}
-	c.wait(l.Name, reason.WaitClosed, "it matches a managed pattern and has no binding")
+	c.wait(l.Name, reason.WaitClosed, managedText)
 	c.close(l, Installed{Index: l.Index})
 }
 

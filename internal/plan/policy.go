@@ -17,6 +17,9 @@ type Policy struct {
 	Allow  []string // names whose kind is not known to be a guest's port, but may be bound
 }
 
+// Manages reports whether a name without a binding is closed.
+func (p Policy) Manages(name string) bool { return matchAny(p.Closed, name) }
+
 // forbids reports names that no configuration may bind.
 func (p Policy) forbids(name string) (reason.Reason, string) {
 	if matchAny(p.Deny, name) {

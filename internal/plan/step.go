@@ -20,17 +20,17 @@ const (
 	Hold                // keep the NIC's messages while its rules change
 	Silence             // stop answering
 	Quiet               // switch the host's own IPv6 off on the port
+	Forget              // remove what is installed for an ifindex: its device is gone, or released
 	Close               // rules that let nothing pass
 	Guard               // rules of the binding
 	Answer              // answer from the binding
-	Forget              // remove what is installed for an ifindex
 	Disarm              // the second lock lets the name go
 	Harden              // pinned tcx links instead of clsact filters
 )
 
 // String names the verb.
 func (v Verb) String() string {
-	return [...]string{"arm", "hold", "silence", "quiet", "close", "guard", "answer", "forget", "disarm", "harden"}[v]
+	return [...]string{"arm", "hold", "silence", "quiet", "forget", "close", "guard", "answer", "disarm", "harden"}[v]
 }
 
 // Step is one change to make.

@@ -47,3 +47,6 @@ type Installed struct {
 	Gone   bool   // the device does not exist any more; the pins are dead
 	Moved  bool   // the device lives on in another namespace
 }
+
+// String names the attachment.
+func (a Attach) String() string { return [...]string{"none", "clsact", "tcx"}[a] }

@@ -57,7 +57,7 @@ var infos = [...]Info{
 	{WaitRejected, "rejected", "its file is broken and there is no last good version", "plan"},
 	{WaitFailed, "failed", "the last step failed and is tried again", "plan"},
 	{Stale, "stale", "its file is broken; the last good version is in force", "plan"},
-	{WaitClosed, "closed", "the name is managed and has no binding: nothing passes", "plan"},
+	{WaitClosed, "closed", "it has no binding: nothing passes", "plan"},
 	{WaitMoved, "moved", "the interface was moved to another network namespace", "plan"},
 	{WaitServerID, "no-server-id", "server-id is `interface` and the interface has no IPv4 address", "plan"},
 }

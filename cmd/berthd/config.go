@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/source/dir"
+)
+
+// config is berthd.yaml; packaging/etc/berth/berthd.yaml shows every key.
+type config struct {
+	NICs     string   `yaml:"nics"`
+	Networks string   `yaml:"networks"`
+	State    string   `yaml:"state"`
+	BPF      string   `yaml:"bpf"`
+	Socket   socket   `yaml:"socket"`
+	Closed   []string `yaml:"closed"`
+	Deny     []string `yaml:"deny"`
+	Allow    []string `yaml:"allow"`
+	Owners   []uint32 `yaml:"owners"`
+	Log      logging  `yaml:"log"`
+}
+
+type socket struct {
+	Path  string   `yaml:"path"`
+	Mode  fileMode `yaml:"mode"`
+	Group string   `yaml:"group"`
+}
+
+type logging struct {
+	Level  slog.Level `yaml:"level"`
+	Format string     `yaml:"format"`
+}
+
+// fileMode is written in octal.
+type fileMode uint32
+
+// UnmarshalText reads an octal mode.
+func (m *fileMode) UnmarshalText(b []byte) error {
+	n, err := strconv.ParseUint(string(b), 8, 9)
+	if err != nil {
+		return fmt.Errorf("%q is not a file mode: want octal such as \"0660\"", b)
+	}
+	*m = fileMode(n)
+	return nil
+}
+
+func defaultConfig() config {
+	return config{
+		NICs:     "/etc/berth/nics.d",
+		Networks: "/etc/berth/networks.yaml",
+		State:    "/var/lib/berth",
+		BPF:      datapath.DefaultDir,
+		Socket:   socket{Path: "/run/berth/berthd.sock", Mode: 0o660},
+		Log:      logging{Format: "text"},
+	}
+}
+
+// loadConfig reads the file over the defaults; a missing file is no mistake.
+func loadConfig(file string) (config, error) {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return defaultConfig(), nil
+	}
+	if err != nil {
+		return config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return parseConfig(file, data)
+}
+
+func parseConfig(file string, data []byte) (config, error) {
+	c := defaultConfig()
+	if len(bytes.TrimSpace(data)) > 0 {
+		err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict())
+		if err != nil && !errors.Is(err, io.EOF) {
+			return c, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
+		}
+	}
+	if err := c.validate(); err != nil {
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
+}
+
+func (c *config) validate() error {
+	var errs []error
+	for _, p := range []struct{ key, value string }{
+		{"nics", c.NICs}, {"networks", c.Networks}, {"state", c.State}, {"bpf", c.BPF}, {"socket.path", c.Socket.Path},
+	} {
+		if !filepath.IsAbs(p.value) {
+			errs = append(errs, fmt.Errorf("%s %q: want an absolute path", p.key, p.value))
+		}
+	}
+	for _, l := range []struct {
+		key      string
+		patterns []string
+	}{{"closed", c.Closed}, {"deny", c.Deny}, {"allow", c.Allow}} {
+		for _, p := range l.patterns {
+			if err := checkPattern(l.key, p); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		errs = append(errs, fmt.Errorf("log.format %q: want text or json", c.Log.Format))
+	}
+	return errors.Join(errs...)
+}
+
+// checkPattern holds `closed` to what both locks can match: an exact name, or
+// a beginning followed by one star.
+func checkPattern(key, p string) error {
+	if _, err := path.Match(p, ""); err != nil || p == "" || p == "*" {
+		return fmt.Errorf("%s %q: want an interface name or a pattern such as tap*", key, p)
+	}
+	if i := bytes.IndexAny([]byte(p), `*?[\`); key == "closed" && i >= 0 && (p[i] != '*' || i != len(p)-1) {
+		return fmt.Errorf("closed %q: a pattern is a beginning and one star at the end, such as tap*", p)
+	}
+	return nil
+}
+
+func newLogger(c config, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: c.Log.Level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// checkBindings reads everything berthd would read and prints every mistake.
+func checkBindings(c config, stdout io.Writer) int {
+	s := dir.Source{Path: c.NICs, Networks: c.Networks, Owners: c.Owners, Now: time.Now}
+	u := s.Check()
+	for _, p := range u.Problems {
+		fmt.Fprintln(stdout, p)
+	}
+	names := []string{}
+	for _, b := range u.Bindings {
+		names = append(names, b.NIC)
+	}
+	slices.Sort(names)
+	fmt.Fprintf(stdout, "%s: %d bindings, %d mistakes\n", c.NICs, len(names), len(u.Problems))
+	if len(u.Problems) > 0 {
+		return exitConfig
+	}
+	return exitOK
+}
+
+// notify tells systemd how the service is doing (sd_notify(3)); without
+// systemd it does nothing.
+func notify(state string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_, _ = c.Write([]byte(state)) // nobody to tell if systemd is gone
+}

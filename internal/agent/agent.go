@@ -1,0 +1,268 @@
+// Package agent is the node agent's one loop. Sources, links and the kernel's
+// tables come in; a plan comes out of plan.Compute; its steps are applied in
+// order by this one goroutine, which alone changes anything.
+//
+// Not here: any decision about what should be in force (table, plan, guard,
+// dhcp4) and how a thing is done (the edges).
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/berth-net/berth/internal/answerer"
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/link"
+	"github.com/berth-net/berth/internal/lock"
+	"github.com/berth-net/berth/internal/manifest"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/source/dir"
+	"github.com/berth-net/berth/internal/store"
+	"github.com/berth-net/berth/internal/table"
+)
+
+const (
+	// verify is how often everything is read back although nothing woke us: a
+	// guard that somebody stripped is found within this time.
+	verify = time.Second
+	// retry is the pause before a failed step is tried again.
+	retry = time.Second
+	// keptEvents is the history for `berth events`.
+	keptEvents = 8192
+)
+
+// Options is what an agent is made of.
+type Options struct {
+	Kernel  *datapath.Kernel
+	Links   *link.Watcher
+	Lock    *lock.Lock
+	Dir     *dir.Source
+	Store   *store.Store
+	Sender  answerer.Sender
+	Policy  plan.Policy
+	Log     *slog.Logger
+	Version string
+	Release string // the kernel's release, for the status
+	Ready   func() // called once, when everything known is in force or waits
+}
+
+// Agent is one node's agent. Run it once; its methods serve api.Node.
+type Agent struct {
+	*api.EventLog
+	opt      Options
+	answerer *answerer.Answerer
+	started  time.Time
+
+	wake     chan struct{}
+	fromDir  chan dir.Update
+	requests chan request
+	view     atomic.Pointer[view]
+	book     book
+
+	// Owned by the loop.
+	dir        dir.Update
+	sealed     bool // the directory has been read once
+	generation uint64
+	wants      plan.Wants
+	inForce    map[string]bool // NICs whose claims win a conflict
+	release    map[string]bool
+	armed      plan.Armed // as the loop last left the second lock
+	failed     map[string]failure
+	since      map[string]standing
+	lockError  string
+	nextTry    time.Time
+}
+
+// failure is a step that did not succeed.
+type failure struct {
+	step string
+	err  error
+}
+
+// standing is since when a NIC is in a state.
+type standing struct {
+	state api.State
+	text  string
+	since time.Time
+}
+
+// request is work for the loop's goroutine.
+type request struct {
+	do   func()
+	done chan struct{}
+}
+
+// New makes an agent. Nothing happens before Run.
+func New(opt Options) (*Agent, error) {
+	a := &Agent{
+		EventLog: api.NewEventLog(keptEvents),
+		opt:      opt,
+		started:  time.Now(),
+		wake:     make(chan struct{}, 1),
+		fromDir:  make(chan dir.Update, 1),
+		requests: make(chan request),
+		inForce:  map[string]bool{},
+		release:  map[string]bool{},
+		failed:   map[string]failure{},
+		since:    map[string]standing{},
+		book:     book{pages: map[int]*page{}},
+	}
+	a.answerer = answerer.New(opt.Sender, a.reportExchange)
+	a.view.Store(&view{changed: make(chan struct{})})
+	// What the kernel holds from before has the older claim.
+	have, err := opt.Kernel.Installed()
+	if err != nil {
+		return nil, fmt.Errorf("read what is installed: %w", err)
+	}
+	for _, i := range have {
+		a.inForce[i.Name] = true
+	}
+	return a, nil
+}
+
+// Run works until ctx ends. What is installed stays in force afterwards.
+func (a *Agent) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return a.opt.Kernel.Run(ctx, datapath.Handlers{Punt: a.answerer.Punt, Sample: a.reportSample})
+	})
+	g.Go(func() error { return a.opt.Links.Run(ctx, a.Wake) })
+	g.Go(func() error { return a.opt.Lock.Watch(ctx, a.Wake) })
+	g.Go(func() error { return a.opt.Dir.Run(ctx, a.publishDir) })
+	g.Go(func() error { return a.loop(ctx) })
+	return g.Wait()
+}
+
+// Wake makes the loop look at everything again. It never blocks.
+func (a *Agent) Wake() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// publishDir keeps only the newest update: each is everything.
+func (a *Agent) publishDir(u dir.Update) {
+	for {
+		select {
+		case a.fromDir <- u:
+			return
+		default:
+		}
+		select {
+		case <-a.fromDir:
+		default:
+		}
+	}
+}
+
+func (a *Agent) loop(ctx context.Context) error {
+	for {
+		pending := a.pass()
+		timer := time.NewTimer(a.pause(pending))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-a.wake:
+		case <-timer.C:
+		case u := <-a.fromDir:
+			a.takeDir(u)
+		case r := <-a.requests:
+			r.do()
+			close(r.done)
+		}
+		timer.Stop()
+	}
+}
+
+// pause is how long nothing happens by itself: not at all while there is
+// hardening to do and nobody asks for anything better.
+func (a *Agent) pause(pending bool) time.Duration {
+	switch {
+	case pending:
+		return 0
+	case !a.nextTry.IsZero():
+		return time.Until(a.nextTry)
+	default:
+		return verify
+	}
+}
+
+// do runs f on the loop's goroutine and waits for it.
+func (a *Agent) do(ctx context.Context, f func()) error {
+	r := request{do: f, done: make(chan struct{})}
+	select {
+	case a.requests <- r:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the agent is busy: %w", api.ErrTimeout, ctx.Err())
+	}
+	<-r.done
+	return nil
+}
+
+func (a *Agent) takeDir(u dir.Update) {
+	first := !a.sealed
+	a.sealed = true
+	if !first && u.Generation == a.dir.Generation {
+		a.dir.Read = u.Read
+		return
+	}
+	for _, p := range newProblems(a.dir.Problems, u.Problems) {
+		a.opt.Log.Warn("binding rejected", "nic", p.NIC, "err", p)
+		a.Add(api.Event{Time: time.Now(), NIC: p.NIC, Kind: "rejected", Text: p.Error()})
+	}
+	a.dir = u
+	a.merge()
+}
+
+// merge makes the next snapshot of all sources and compiles it.
+func (a *Agent) merge() {
+	a.generation++
+	stored, problems := a.opt.Store.All()
+	a.wants = plan.Compile(a.snapshot(stored, problems))
+}
+
+// snapshot merges the directory with what the socket has set.
+func (a *Agent) snapshot(stored []nic.Binding, problems []manifest.Problem) table.Snapshot {
+	updates := []table.Update{dirUpdate(a.dir), {Source: "socket", Bindings: stored, Broken: broken(problems, nil)}}
+	return table.Merge(a.generation, updates, func(name string) bool { return a.inForce[name] })
+}
+
+func dirUpdate(u dir.Update) table.Update {
+	t := table.Update{Source: "dir", Bindings: u.Bindings, Stale: map[string]string{}}
+	for name, p := range u.Stale {
+		t.Stale[name] = p.Error()
+	}
+	t.Broken = broken(u.Problems, t.Stale)
+	return t
+}
+
+// broken maps the NICs that a problem names to it, but for those whose last
+// good version stands in.
+func broken(problems []manifest.Problem, stale map[string]string) map[string]string {
+	m := map[string]string{}
+	for _, p := range problems {
+		if _, ok := stale[p.NIC]; ok || p.NIC == "" {
+			continue
+		}
+		if _, ok := m[p.NIC]; !ok {
+			m[p.NIC] = p.Error()
+		}
+	}
+	return m
+}
+
+// newProblems returns what is in now and was not in before.
+func newProblems(before, now []manifest.Problem) []manifest.Problem {
+	return slices.DeleteFunc(slices.Clone(now), func(p manifest.Problem) bool { return slices.Contains(before, p) })
+}

@@ -1,0 +1,367 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/manifest"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/reason"
+)
+
+var _ api.Node = (*Agent)(nil)
+
+// Status implements api.Viewer.
+func (a *Agent) Status(context.Context) (api.Status, error) {
+	v := a.view.Load()
+	s := api.Status{
+		Version: a.opt.Version, Started: a.started, Generation: v.generation,
+		Kernel: a.opt.Release, Attach: "clsact", Lock: fmt.Sprintf("armed for %d names", v.armed),
+		NICs: map[api.State]int{},
+		Sources: []api.Source{
+			{Name: "dir", Path: v.dir.Path, Generation: v.dir.Generation, Bindings: len(v.dir.Bindings), Read: v.dir.Read},
+			{Name: "socket", Path: a.opt.Store.Path(), Bindings: v.stored},
+		},
+	}
+	if a.opt.Kernel.TCX() {
+		s.Attach = "tcx"
+	}
+	if v.lockError != "" {
+		s.Lock = "failed"
+		s.Problems = append(s.Problems, "second lock: "+v.lockError)
+	}
+	for _, p := range v.dir.Problems {
+		s.Sources[0].Rejected = append(s.Sources[0].Rejected, p.Error())
+	}
+	for name, st := range v.standings {
+		s.NICs[st.state]++
+		if st.state == api.Failed {
+			s.Problems = append(s.Problems, "NIC "+name+": "+st.text)
+		}
+	}
+	slices.Sort(s.Problems)
+	return s, nil
+}
+
+// NICs implements api.Viewer.
+func (a *Agent) NICs(context.Context) ([]api.NIC, error) {
+	v := a.view.Load()
+	all := []api.NIC{}
+	for _, name := range slices.Sorted(maps.Keys(v.standings)) {
+		n, err := a.show(v, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// NIC implements api.Viewer.
+func (a *Agent) NIC(_ context.Context, name string) (api.NIC, error) {
+	v := a.view.Load()
+	if _, ok := v.standings[name]; !ok {
+		return api.NIC{}, fmt.Errorf("%w: NIC %q has no binding and is not managed", api.ErrNotFound, name)
+	}
+	return a.show(v, name)
+}
+
+// show puts together what is known of one NIC; counters are read live.
+func (a *Agent) show(v *view, name string) (api.NIC, error) {
+	st := v.standings[name]
+	n := api.NIC{Name: name, State: st.state, Reason: v.reasons[name], Why: st.text, Since: st.since}
+	if n.Why == "" {
+		n.Why = n.Reason.Text()
+	}
+	want, bound := v.wants.ByNIC[name]
+	if bound {
+		if err := showBinding(&n, want.Binding); err != nil {
+			return n, err
+		}
+	}
+	l, ok := v.link(name)
+	if !ok {
+		return n, nil
+	}
+	n.Link = &api.Link{Index: l.Index, MAC: l.MAC.String(), Kind: l.Kind, OperState: l.OperState, Bridge: v.name(l.Master)}
+	return n, a.showKernel(&n, v.installed[l.Index].Attach, want)
+}
+
+func showBinding(n *api.NIC, b *nic.Binding) error {
+	n.MAC, n.Network, n.Addresses = &b.MAC, b.Network, b.Addresses
+	n.Source, n.File, n.Line = b.Origin.Source, b.Origin.File, b.Origin.Line
+	doc, err := manifest.Encode(b)
+	if err != nil {
+		return fmt.Errorf("print binding of NIC %s: %w", b.NIC, err)
+	}
+	n.Binding = json.RawMessage(doc)
+	return nil
+}
+
+// showKernel reads back what is in force on the link.
+func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want plan.Want) error {
+	index := n.Link.Index
+	rules, ok, err := a.opt.Kernel.Rules(index)
+	if err != nil || !ok {
+		return err
+	}
+	_, answering := a.answerer.Answering()[index]
+	n.Installed = &api.Installed{
+		Attach: attach.String(), Mode: rules.Mode(), MACs: rules.MACs, Sources: rules.IP4,
+		ServerID: a.answerer.ServerIDs()[index], Answering: answering,
+		InForce: want.Binding != nil && rules.Digest() == want.Digest && answering && attach != plan.Detached,
+	}
+	c, ok, err := a.opt.Kernel.Counters(index)
+	if err != nil || !ok {
+		return err
+	}
+	var ignored map[string]uint64
+	n.Answers, ignored = a.book.read(index)
+	n.Counters = showCounters(c, ignored)
+	return nil
+}
+
+func showCounters(c datapath.Counters, ignored map[string]uint64) *api.Counters {
+	named := func(m map[reason.Reason]uint64) map[string]uint64 {
+		out := map[string]uint64{}
+		for r, n := range m {
+			out[r.String()] = n
+		}
+		return out
+	}
+	return &api.Counters{
+		FromGuest: c.FromGuest, ToGuest: c.ToGuest, Taken: c.Taken,
+		Dropped: named(c.Dropped), Audited: named(c.Audited), Ignored: ignored,
+	}
+}
+
+// Set implements api.Changer.
+func (a *Agent) Set(ctx context.Context, name string, doc []byte, opts api.SetOptions) (api.Change, error) {
+	var c api.Change
+	var err error
+	if e := a.do(ctx, func() { c, err = a.set(ctx, name, doc, opts) }); e != nil {
+		return c, e
+	}
+	return c, err
+}
+
+func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOptions) (api.Change, error) {
+	c := api.Change{NIC: name, DryRun: opts.DryRun}
+	b, err := a.parse(name, doc)
+	if err != nil {
+		return c, err
+	}
+	if err := a.mayHold(b); err != nil {
+		return c, err
+	}
+	if old, ok := a.stored(name); ok && old.Digest() == b.Digest() {
+		return a.afterChange(ctx, c)
+	}
+	c.Changed = true
+	p, err := a.preview(b)
+	if err != nil {
+		return c, err
+	}
+	c.Steps, c.Waits = texts(p.Steps, ""), texts(p.Waits, name)
+	if opts.DryRun {
+		return c, nil
+	}
+	if err := a.opt.Store.Put(b); err != nil {
+		return c, fmt.Errorf("keep binding of NIC %s: %w", name, err)
+	}
+	a.audit(ctx, "set", name)
+	a.merge()
+	a.pass()
+	return a.afterChange(ctx, c)
+}
+
+// parse reads one document as a binding of the named NIC.
+func (a *Agent) parse(name string, doc []byte) (*nic.Binding, error) {
+	r := manifest.Parse("", doc, a.dir.Networks)
+	if len(r.Problems) > 0 {
+		bad := &api.InvalidError{Detail: fmt.Sprintf("NIC %s: the binding is not valid", name)}
+		for _, p := range r.Problems {
+			bad.Fields = append(bad.Fields, p.Error())
+		}
+		return nil, bad
+	}
+	if len(r.Bindings) != 1 {
+		return nil, &api.InvalidError{Detail: fmt.Sprintf("NIC %s: %d documents, want one", name, len(r.Bindings))}
+	}
+	b := &r.Bindings[0]
+	if name != "" && b.NIC != name {
+		return nil, &api.InvalidError{Detail: fmt.Sprintf("the document is about NIC %q, not %q", b.NIC, name)}
+	}
+	b.Origin = nic.Origin{Source: "socket"}
+	return b, nil
+}
+
+// mayHold refuses what another binding has already, with the holder named.
+func (a *Agent) mayHold(b *nic.Binding) error {
+	if i := slices.IndexFunc(a.dir.Bindings, func(d nic.Binding) bool { return d.NIC == b.NIC }); i >= 0 {
+		o := a.dir.Bindings[i].Origin
+		return fmt.Errorf("%w: NIC %s is declared in %s:%d; change it there", api.ErrConflict, b.NIC, o.File, o.Line)
+	}
+	s := a.snapshot(a.with(b))
+	if r, refused := s.Refused[b.NIC]; refused && r.Reason == reason.WaitConflict {
+		return fmt.Errorf("%w: %s", api.ErrConflict, r.Text)
+	}
+	return nil
+}
+
+// with returns what the socket has set, with b in its place.
+func (a *Agent) with(b *nic.Binding) ([]nic.Binding, []manifest.Problem) {
+	all, problems := a.opt.Store.All()
+	all = slices.DeleteFunc(all, func(o nic.Binding) bool { return o.NIC == b.NIC })
+	problems = slices.DeleteFunc(problems, func(p manifest.Problem) bool { return p.NIC == b.NIC })
+	return append(all, *b), problems
+}
+
+func (a *Agent) stored(name string) (*nic.Binding, bool) {
+	all, _ := a.opt.Store.All()
+	i := slices.IndexFunc(all, func(b nic.Binding) bool { return b.NIC == name })
+	if i < 0 {
+		return nil, false
+	}
+	return &all[i], true
+}
+
+// preview computes the plan as if b were set, and changes nothing.
+func (a *Agent) preview(b *nic.Binding) (plan.Plan, error) {
+	in, err := a.gather()
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	in.Wants = plan.Compile(a.snapshot(a.with(b)))
+	return plan.Compute(in), nil
+}
+
+func (a *Agent) afterChange(ctx context.Context, c api.Change) (api.Change, error) {
+	n, err := a.NIC(ctx, c.NIC)
+	if errors.Is(err, api.ErrNotFound) {
+		return c, nil
+	}
+	c.Now = &n
+	return c, err
+}
+
+// Delete implements api.Changer.
+func (a *Agent) Delete(ctx context.Context, name string) (api.Change, error) {
+	c := api.Change{NIC: name}
+	var err error
+	e := a.do(ctx, func() {
+		if _, ok := a.stored(name); !ok {
+			err = a.notMine(name)
+			return
+		}
+		if err = a.opt.Store.Delete(name); err != nil {
+			return
+		}
+		c.Changed = true
+		a.audit(ctx, "delete", name)
+		a.merge()
+		a.pass()
+		c, err = a.afterChange(ctx, c)
+	})
+	return c, errors.Join(e, err)
+}
+
+// notMine refuses to delete what a file declares.
+func (a *Agent) notMine(name string) error {
+	if w, ok := a.wants.ByNIC[name]; ok {
+		o := w.Binding.Origin
+		return fmt.Errorf("%w: NIC %s is declared in %s:%d; remove it there", api.ErrConflict, name, o.File, o.Line)
+	}
+	return nil
+}
+
+// Release implements api.Changer.
+func (a *Agent) Release(ctx context.Context, name string) (api.Change, error) {
+	c := api.Change{NIC: name}
+	var err error
+	e := a.do(ctx, func() { c, err = a.releaseNow(ctx, name) })
+	return c, errors.Join(e, err)
+}
+
+func (a *Agent) releaseNow(ctx context.Context, name string) (api.Change, error) {
+	c := api.Change{NIC: name}
+	if _, bound := a.wants.ByNIC[name]; bound {
+		return c, fmt.Errorf("%w: NIC %s has a binding; delete that first", api.ErrConflict, name)
+	}
+	if a.opt.Policy.Manages(name) {
+		return c, fmt.Errorf("%w: NIC %s matches a managed pattern, which would close it again at once", api.ErrConflict, name)
+	}
+	v := a.view.Load()
+	if _, known := v.standings[name]; !known {
+		return c, nil
+	}
+	a.release[name] = true
+	a.audit(ctx, "release", name)
+	a.pass()
+	c.Changed = true
+	return a.afterChange(ctx, c)
+}
+
+// audit leaves a line for every change that somebody asked for.
+func (a *Agent) audit(ctx context.Context, what, name string) {
+	who, _ := api.ActorFrom(ctx)
+	a.opt.Log.Info("changed by request", "nic", name, "change", what, "actor", who.String())
+}
+
+// Plan implements api.Planner.
+func (a *Agent) Plan(ctx context.Context, doc []byte) (api.Plan, error) {
+	var p plan.Plan
+	var err error
+	e := a.do(ctx, func() {
+		if doc != nil {
+			var b *nic.Binding
+			if b, err = a.parse("", doc); err == nil {
+				p, err = a.preview(b)
+			}
+			return
+		}
+		in, readErr := a.gather()
+		err = readErr
+		p = plan.Compute(in)
+	})
+	return api.Plan{Steps: texts(p.Steps, ""), Waits: texts(p.Waits, "")}, errors.Join(e, err)
+}
+
+// texts prints steps or waits; of one NIC only, if it is named.
+func texts[T fmt.Stringer](items []T, name string) []string {
+	out := []string{}
+	for _, i := range items {
+		if w, ok := any(i).(plan.Wait); ok && name != "" && w.NIC != name {
+			continue
+		}
+		out = append(out, i.String())
+	}
+	return out
+}
+
+// Wait implements api.Planner.
+func (a *Agent) Wait(ctx context.Context, name string) (api.NIC, error) {
+	for {
+		v := a.view.Load()
+		st, known := v.standings[name]
+		if known && (st.state == api.InForce || st.state == api.Stale) {
+			return a.show(v, name)
+		}
+		select {
+		case <-v.changed:
+		case <-ctx.Done():
+			n := api.NIC{Name: name, State: api.Waiting, Reason: reason.WaitNoLink, Why: "no binding"}
+			if known {
+				n, _ = a.show(v, name) // the time is up either way
+			}
+			return n, fmt.Errorf("%w: NIC %s is %s: %s", api.ErrTimeout, name, n.State, n.Why)
+		}
+	}
+}

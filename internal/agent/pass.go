@@ -1,0 +1,251 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/berth-net/berth/internal/answerer"
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/link"
+	"github.com/berth-net/berth/internal/lock"
+	"github.com/berth-net/berth/internal/plan"
+)
+
+// pass reads everything back, computes what must change and changes it. It
+// reports whether more is to be done at once.
+func (a *Agent) pass() (pending bool) {
+	a.nextTry = time.Time{}
+	in, err := a.gather()
+	if err != nil {
+		a.opt.Log.Error("cannot read the kernel", "err", err)
+		a.nextTry = time.Now().Add(retry)
+		return false
+	}
+	a.noticeTampering(in)
+	p := plan.Compute(in)
+	a.failed = map[string]failure{}
+	harden := a.apply(p.Steps)
+	a.release = map[string]bool{}
+	if len(p.Steps) > len(harden) {
+		a.readBack(&in)
+	}
+	a.publish(in, p)
+	if a.sealed && a.opt.Ready != nil {
+		a.opt.Ready()
+		a.opt.Ready = nil
+	}
+	if len(a.failed) > 0 || a.lockError != "" {
+		a.nextTry = time.Now().Add(retry)
+	}
+	return a.hardenOne(harden)
+}
+
+// readBack looks again at what the steps have left installed.
+func (a *Agent) readBack(in *plan.Input) {
+	have, err := a.opt.Kernel.Installed()
+	if err != nil {
+		a.opt.Log.Error("cannot read back what was installed", "err", err)
+		return
+	}
+	in.Installed = have
+}
+
+// gather reads links, tables, hooks and the second lock.
+func (a *Agent) gather() (plan.Input, error) {
+	links, err := a.opt.Links.Dump()
+	if err != nil {
+		return plan.Input{}, fmt.Errorf("dump links: %w", err)
+	}
+	have, err := a.opt.Kernel.Installed()
+	if err != nil {
+		return plan.Input{}, fmt.Errorf("read what is installed: %w", err)
+	}
+	in := plan.Input{
+		Wants: a.wants, Links: links, Installed: have,
+		Answering: a.answerer.Answering(),
+		Armed:     a.readLock(),
+		Policy:    a.opt.Policy,
+		TCX:       a.opt.Kernel.TCX(),
+		Sealed:    a.sealed,
+		Release:   a.release,
+	}
+	in.Quiet = a.readQuiet(links)
+	return in, nil
+}
+
+// readLock reads the second lock back. A lock that cannot be read counts as
+// holding nothing, and is said.
+func (a *Agent) readLock() plan.Armed {
+	d, err := a.opt.Lock.Read()
+	a.lockError = ""
+	if err != nil {
+		a.lockError = err.Error()
+		return plan.Armed{}
+	}
+	return plan.Armed{Names: d.Names, Patterns: d.Patterns}
+}
+
+// readQuiet asks only of the links that berth has to do with.
+func (a *Agent) readQuiet(links []plan.Link) map[int]bool {
+	quiet := map[int]bool{}
+	for _, l := range links {
+		if a.concerns(l.Name) {
+			quiet[l.Index] = link.IsQuiet(l.Name)
+		}
+	}
+	return quiet
+}
+
+func (a *Agent) concerns(name string) bool {
+	_, wanted := a.wants.ByNIC[name]
+	_, refused := a.wants.Refused[name]
+	return wanted || refused || slices.Contains(a.armed.Names, name) || a.opt.Policy.Manages(name)
+}
+
+// noticeTampering names what somebody else took away since the last pass.
+func (a *Agent) noticeTampering(in plan.Input) {
+	if a.lockError != "" {
+		return
+	}
+	var missing []string
+	held := map[string]bool{}
+	for _, n := range slices.Concat(in.Armed.Names, in.Armed.Patterns) {
+		held[n] = true
+	}
+	for _, n := range slices.Concat(a.armed.Names, a.armed.Patterns) {
+		if !held[n] {
+			missing = append(missing, n)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	text := fmt.Sprintf("somebody removed %d names from the second lock (%s); armed again", len(missing), shorten(missing))
+	a.opt.Log.Warn("second lock was changed by somebody else", "missing", len(missing))
+	a.Add(api.Event{Time: time.Now(), Kind: "lock", Text: text})
+}
+
+func shorten(names []string) string {
+	const most = 4
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + ", ..."
+}
+
+// apply makes the steps in order and returns those left for later. A step
+// that fails costs its NIC the steps after it: the NIC stays closed.
+func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
+	a.applyLock(steps, plan.Arm)
+	for _, s := range steps {
+		if _, failed := a.failed[s.NIC]; failed {
+			continue
+		}
+		switch s.Verb {
+		case plan.Arm, plan.Disarm:
+		case plan.Harden:
+			harden = append(harden, s)
+		default:
+			if err := a.applyStep(s); err != nil {
+				a.fail(s, err)
+				continue
+			}
+			a.note(s)
+		}
+	}
+	a.applyLock(steps, plan.Disarm)
+	return harden
+}
+
+func (a *Agent) applyStep(s plan.Step) error {
+	switch s.Verb {
+	case plan.Hold:
+		a.answerer.Hold(s.Index)
+	case plan.Silence:
+		a.answerer.Silence(s.Index)
+	case plan.Quiet:
+		return link.Quiet(s.NIC)
+	case plan.Close, plan.Guard:
+		return a.opt.Kernel.Guard(s.Index, s.NIC, *s.Rules)
+	case plan.Answer:
+		a.answerer.Answer(s.Index, s.NIC, answerer.Setting{Binding: s.Binding, ServerID: s.ServerID, Digest: s.Digest})
+	case plan.Forget:
+		a.book.forget(s.Index)
+		return a.opt.Kernel.Forget(s.Index)
+	case plan.Harden:
+		return a.opt.Kernel.Harden(s.Index)
+	case plan.Arm, plan.Disarm:
+	}
+	return nil
+}
+
+func (a *Agent) fail(s plan.Step, err error) {
+	a.failed[s.NIC] = failure{s.String(), err}
+	a.opt.Log.Error("step failed", "nic", s.NIC, "ifindex", s.Index, "step", s.String(), "err", err)
+	a.Add(api.Event{
+		Time: time.Now(), NIC: s.NIC, Index: s.Index, Kind: "failed",
+		Text: fmt.Sprintf("%s: %v", s, err),
+	})
+}
+
+// note records the steps worth a line in the history.
+func (a *Agent) note(s plan.Step) {
+	kinds := map[plan.Verb]string{plan.Guard: "guarded", plan.Answer: "bound", plan.Close: "closed", plan.Forget: "forgotten"}
+	kind, ok := kinds[s.Verb]
+	if !ok {
+		return
+	}
+	a.opt.Log.Info(kind, "nic", s.NIC, "ifindex", s.Index, "step", s.String())
+	a.Add(api.Event{Time: time.Now(), NIC: s.NIC, Index: s.Index, Kind: kind, Text: s.String()})
+}
+
+// applyLock makes all arming, or all disarming, in one transaction.
+func (a *Agent) applyLock(steps []plan.Step, verb plan.Verb) {
+	now := a.readLock()
+	names, patterns := slices.Clone(now.Names), slices.Clone(now.Patterns)
+	changed := false
+	for _, s := range steps {
+		if s.Verb != verb {
+			continue
+		}
+		changed = true
+		list := &names
+		if strings.HasSuffix(s.NIC, "*") {
+			list = &patterns
+		}
+		*list = slices.DeleteFunc(*list, func(n string) bool { return n == s.NIC })
+		if verb == plan.Arm {
+			*list = append(*list, s.NIC)
+		}
+	}
+	if !changed {
+		return
+	}
+	slices.Sort(names)
+	slices.Sort(patterns)
+	if err := a.opt.Lock.Apply(lock.Desired{Mark: datapath.Mark, Names: names, Patterns: patterns}); err != nil {
+		a.lockError = err.Error()
+		a.opt.Log.Error("second lock failed", "err", err)
+		return
+	}
+	a.armed = plan.Armed{Names: names, Patterns: patterns}
+}
+
+// hardenOne does one of the slow steps, which wait for the kernel's grace
+// periods, so that everything else comes between two of them.
+func (a *Agent) hardenOne(steps []plan.Step) (more bool) {
+	if len(steps) == 0 {
+		return false
+	}
+	s := steps[0]
+	if err := a.applyStep(s); err != nil {
+		// Not a failure of the NIC: its clsact filters stand.
+		a.opt.Log.Warn("hardening failed; the clsact filters stay", "nic", s.NIC, "ifindex", s.Index, "err", err)
+		a.nextTry = time.Now().Add(retry)
+		return false
+	}
+	return len(steps) > 1
+}

@@ -1,0 +1,120 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/source/dir"
+)
+
+// view is what requests see: the last pass, immutable.
+type view struct {
+	generation uint64
+	dir        dir.Update
+	stored     int
+	wants      plan.Wants
+	links      []plan.Link
+	byIndex    map[int]plan.Link
+	installed  map[int]plan.Installed
+	standings  map[string]standing
+	reasons    map[string]reason.Reason
+	lockError  string
+	armed      int
+	changed    chan struct{} // closed when the next view is there
+}
+
+// name returns the interface name of an ifindex, "" if it is gone.
+func (v *view) name(index int) string { return v.byIndex[index].Name }
+
+// link returns the interface of a NIC.
+func (v *view) link(name string) (plan.Link, bool) {
+	i := slices.IndexFunc(v.links, func(l plan.Link) bool { return l.Name == name })
+	if i < 0 {
+		return plan.Link{}, false
+	}
+	return v.links[i], true
+}
+
+// publish makes the view of a pass and wakes whoever waits for one.
+func (a *Agent) publish(in plan.Input, p plan.Plan) {
+	v := &view{
+		generation: a.generation, dir: a.dir, wants: a.wants,
+		links: in.Links, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
+		standings: map[string]standing{}, reasons: map[string]reason.Reason{},
+		lockError: a.lockError, armed: len(a.armed.Names) + len(a.armed.Patterns),
+		changed: make(chan struct{}),
+	}
+	for _, l := range in.Links {
+		v.byIndex[l.Index] = l
+	}
+	for _, i := range in.Installed {
+		v.installed[i.Index] = i
+	}
+	a.settle(v, p)
+	old := a.view.Swap(v)
+	close(old.changed)
+}
+
+// settle decides in which state each NIC is after a pass.
+func (a *Agent) settle(v *view, p plan.Plan) {
+	waits := map[string]plan.Wait{}
+	for _, w := range p.Waits {
+		if old, ok := waits[w.NIC]; !ok || old.Reason == reason.Stale {
+			waits[w.NIC] = w
+		}
+	}
+	for name := range a.wants.ByNIC {
+		if _, ok := waits[name]; !ok {
+			v.standings[name] = a.stand(name, api.InForce, "")
+		}
+	}
+	for name, w := range waits {
+		v.reasons[name] = w.Reason
+		v.standings[name] = a.stand(name, stateOf(w.Reason), w.Text)
+	}
+	for name, f := range a.failed {
+		v.reasons[name] = reason.WaitFailed
+		v.standings[name] = a.stand(name, api.Failed, fmt.Sprintf("%s: %v", f.step, f.err))
+	}
+	for name := range a.since {
+		if _, ok := v.standings[name]; !ok {
+			delete(a.since, name)
+		}
+	}
+	clear(a.inForce)
+	for name, s := range v.standings {
+		a.inForce[name] = s.state == api.InForce || s.state == api.Stale
+	}
+}
+
+func stateOf(r reason.Reason) api.State {
+	switch r {
+	case reason.Stale:
+		return api.Stale
+	case reason.WaitClosed:
+		return api.Closed
+	default:
+		return api.Waiting
+	}
+}
+
+// stand keeps the time at which a NIC entered its state, and tells the history.
+func (a *Agent) stand(name string, state api.State, text string) standing {
+	old, known := a.since[name]
+	if known && old.state == state && old.text == text {
+		return old
+	}
+	now := standing{state, text, time.Now()}
+	if known && old.state == state {
+		now.since = old.since
+	}
+	a.since[name] = now
+	if state == api.Waiting || state == api.Stale {
+		a.Add(api.Event{Time: now.since, NIC: name, Kind: string(state), Text: text})
+	}
+	return now
+}

@@ -1,0 +1,305 @@
+package plan_test
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/berth-net/berth/internal/guard"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/table"
+)
+
+//nolint:gochecknoglobals // a test flag
+var update = flag.Bool("update", false, "write the golden files")
+
+func binding(name string, last byte) *nic.Binding {
+	return &nic.Binding{
+		NIC: name, MAC: nic.MAC{0x52, 0x54, 0, 0xaa, 0, last},
+		Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24)},
+		Gateway:   netip.MustParseAddr("192.0.2.1"),
+		DHCP4:     nic.DHCP4{Lease: 86400, MaxLease: 86400, Rate: nic.Rate{PerSecond: 50, Burst: 100}},
+		Guard:     nic.Guard{Checks: nic.AllChecks()},
+	}
+}
+
+func tap(name string, index int) plan.Link {
+	return plan.Link{Index: index, Name: name, Kind: "tun", Ethernet: true, Up: true, OperState: "unknown"}
+}
+
+// world is a little kernel: steps done to it give the next Input. It is what
+// the real edges do, without any I/O.
+type world struct {
+	in plan.Input
+}
+
+func newWorld(bindings ...*nic.Binding) *world {
+	w := &world{in: plan.Input{Answering: map[int]uint64{}, Quiet: map[int]bool{}, Sealed: true, TCX: true}}
+	w.declare(bindings...)
+	return w
+}
+
+func (w *world) declare(bindings ...*nic.Binding) {
+	s := table.Snapshot{Entries: map[string]table.Entry{}, Refused: map[string]table.Refusal{}}
+	for _, b := range bindings {
+		s.Entries[b.NIC] = table.Entry{Binding: b}
+	}
+	w.in.Wants = plan.Compile(s)
+}
+
+// do applies a plan as the agent does, guarding by clsact first.
+func (w *world) do(p plan.Plan) {
+	for _, s := range p.Steps {
+		w.step(s)
+	}
+}
+
+func (w *world) step(s plan.Step) {
+	switch s.Verb {
+	case plan.Arm:
+		if strings.HasSuffix(s.NIC, "*") {
+			w.in.Armed.Patterns = append(w.in.Armed.Patterns, s.NIC)
+			return
+		}
+		w.in.Armed.Names = append(w.in.Armed.Names, s.NIC)
+	case plan.Disarm:
+		var left []string
+		for _, n := range w.in.Armed.Names {
+			if n != s.NIC {
+				left = append(left, n)
+			}
+		}
+		w.in.Armed.Names = left
+	case plan.Hold:
+		w.in.Answering[s.Index] = 0
+	case plan.Silence:
+		delete(w.in.Answering, s.Index)
+	case plan.Quiet:
+		w.in.Quiet[s.Index] = true
+	case plan.Close, plan.Guard:
+		i := w.installed(s.Index)
+		i.Name, i.Digest = s.NIC, s.Rules.Digest()
+		if i.Attach == plan.Detached {
+			i.Attach, i.Gone = plan.Clsact, false
+		}
+	case plan.Answer:
+		w.in.Answering[s.Index] = s.Digest
+	case plan.Harden:
+		w.installed(s.Index).Attach = plan.TCX
+	case plan.Forget:
+		w.in.Installed = deleteIndex(w.in.Installed, s.Index)
+	}
+}
+
+func deleteIndex(all []plan.Installed, index int) []plan.Installed {
+	var left []plan.Installed
+	for _, i := range all {
+		if i.Index != index {
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+func (w *world) installed(index int) *plan.Installed {
+	for i := range w.in.Installed {
+		if w.in.Installed[i].Index == index {
+			return &w.in.Installed[i]
+		}
+	}
+	w.in.Installed = append(w.in.Installed, plan.Installed{Index: index})
+	return &w.in.Installed[len(w.in.Installed)-1]
+}
+
+func (w *world) links(links ...plan.Link) { w.in.Links = links }
+
+// story records what is planned at each turn, does it, and checks that
+// nothing is left to do.
+type story struct {
+	t    *testing.T
+	w    *world
+	text strings.Builder
+}
+
+func (s *story) turn(what string) {
+	s.t.Helper()
+	p := plan.Compute(s.w.in)
+	fmt.Fprintf(&s.text, "== %s\n", what)
+	for _, step := range p.Steps {
+		fmt.Fprintln(&s.text, step)
+	}
+	for _, wait := range p.Waits {
+		fmt.Fprintln(&s.text, "waiting:", wait)
+	}
+	s.w.do(p)
+	if again := plan.Compute(s.w.in); len(again.Steps) > 0 {
+		s.t.Errorf("after %q there are still steps: %v", what, again.Steps)
+	}
+}
+
+func (s *story) golden(name string) {
+	s.t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(s.text.String()), 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), s.text.String()); diff != "" {
+		s.t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+func TestOneNICStartToEnd(t *testing.T) {
+	w := newWorld(binding("tap7", 10))
+	s := &story{t: t, w: w}
+	s.turn("a binding, no link yet")
+	w.links(tap("tap7", 77))
+	s.turn("the link appears")
+	changed := binding("tap7", 11)
+	changed.MAC = binding("tap7", 10).MAC
+	w.declare(changed)
+	s.turn("another address")
+	dns := *changed
+	dns.DNS = []netip.Addr{netip.MustParseAddr("192.0.2.53")}
+	w.declare(&dns)
+	s.turn("only the DNS server changes")
+	w.links(tap("tap7", 91))
+	w.installed(77).Gone = true
+	s.turn("deleted and made again with another index")
+	w.in.Answering = map[int]uint64{}
+	s.turn("berthd restarts")
+	w.installed(91).Attach = plan.Detached
+	s.turn("somebody stripped its hooks")
+	w.in.Armed = plan.Armed{}
+	s.turn("somebody flushed the second lock")
+	w.in.Quiet = map[int]bool{}
+	s.turn("somebody switched the host's IPv6 on again")
+	w.declare()
+	s.turn("the binding is removed")
+	w.in.Release = map[string]bool{"tap7": true}
+	s.turn("the NIC is released")
+	s.golden("one-nic")
+}
+
+func TestIndexReuseAndRename(t *testing.T) {
+	w := newWorld(binding("tap7", 10), binding("tap8", 11))
+	s := &story{t: t, w: w}
+	w.links(tap("tap7", 77), tap("tap8", 78))
+	s.turn("two NICs")
+	w.links(tap("tap8", 77), tap("tap7", 78))
+	s.turn("their names are swapped: each device gets the other's rules, which its guest's MAC does not fit")
+	w.links(tap("tap8", 77), tap("vnet3", 78))
+	s.turn("tap7 is renamed to a name without a binding")
+	w.links(tap("tap8", 77))
+	w.installed(78).Gone = true
+	s.turn("and deleted")
+	w.links(tap("tap7", 77))
+	w.installed(77).Gone = true
+	s.turn("tap8 is deleted, and a new tap7 gets its index")
+	w.links()
+	s.turn("tap7 is moved to another namespace")
+	s.golden("rename")
+}
+
+func TestManagedPattern(t *testing.T) {
+	w := newWorld()
+	w.in.Policy = plan.Policy{Closed: []string{"tap*", "guest0"}}
+	s := &story{t: t, w: w}
+	s.turn("nothing but the policy")
+	w.links(tap("tap1", 5), tap("eth9", 6), tap("guest0", 7))
+	s.turn("links without a binding")
+	w.declare(binding("tap1", 10))
+	s.turn("one gets a binding")
+	w.declare()
+	s.turn("and loses it")
+	s.golden("pattern")
+}
+
+func TestRefusedNICs(t *testing.T) {
+	w := newWorld(binding("tap7", 10))
+	w.links(tap("tap7", 77), tap("tap8", 78))
+	s := &story{t: t, w: w}
+	w.in.Wants.Refused = map[string]table.Refusal{"tap8": {Reason: reason.WaitRejected, Text: `nics.d/tap8.yaml:3:6: mac "xx": not a MAC`}}
+	s.turn("tap8 is broken from the start: closed")
+	refused := w.in.Wants.Refused
+	w.declare()
+	w.in.Wants.Refused = map[string]table.Refusal{
+		"tap8": refused["tap8"],
+		"tap7": {Reason: reason.WaitRejected, Text: "state lost"},
+	}
+	s.turn("tap7 loses its binding to a broken file: what stands is kept")
+	s.golden("refused")
+}
+
+func TestUnfitLinks(t *testing.T) {
+	bridge := tap("br0", 3)
+	bridge.Kind = "bridge"
+	uplink := tap("eth0", 2)
+	uplink.Kind = ""
+	tun := tap("tun0", 4)
+	tun.Ethernet = false
+	loopback := plan.Link{Index: 1, Name: "lo", Loopback: true}
+	w := newWorld(binding("br0", 1), binding("eth0", 2), binding("tun0", 3), binding("lo", 4), binding("vf0", 5), binding("no0", 6))
+	vf := tap("vf0", 8)
+	vf.Kind = ""
+	w.links(loopback, uplink, bridge, tun, vf, tap("no0", 9))
+	w.in.Policy = plan.Policy{Allow: []string{"vf*"}, Deny: []string{"no*"}}
+	s := &story{t: t, w: w}
+	s.turn("bindings for what is no guest's port")
+	s.golden("unfit")
+}
+
+func TestServerIDFromInterface(t *testing.T) {
+	b := binding("tap7", 10)
+	b.DHCP4.ServerID = nic.ServerID{Kind: nic.ServerIDInterface}
+	w := newWorld(b)
+	w.links(tap("tap7", 77))
+	s := &story{t: t, w: w}
+	s.turn("the interface has no address: guarded, not answered")
+	l := tap("tap7", 77)
+	l.IPv4 = []netip.Addr{netip.MustParseAddr("10.0.0.1")}
+	w.links(l)
+	s.turn("it gets one")
+	w.links(tap("tap7", 77))
+	s.turn("and loses it")
+	s.golden("server-id")
+}
+
+// Before every source has reported, nothing that stands is taken away.
+func TestUnsealedTakesNothingAway(t *testing.T) {
+	closed := guard.ClosedRules()
+	w := newWorld()
+	w.in.Sealed = false
+	w.in.Installed = []plan.Installed{{Index: 77, Name: "tap7", Attach: plan.TCX, Digest: 42}, {Index: 78, Name: "tap8", Attach: plan.Clsact, Digest: closed.Digest()}}
+	w.in.Armed.Names = []string{"tap7", "tap8"}
+	w.links(tap("tap7", 77), tap("tap8", 78))
+	if p := plan.Compute(w.in); len(p.Steps) != 0 {
+		t.Errorf("steps before the sources have reported: %v", p.Steps)
+	}
+}
+
+// Whatever changes, a guard comes before its answer, and an answer that no
+// longer fits is held or silenced before the rules change.
+func TestOrderIsSafe(t *testing.T) {
+	for _, v := range []plan.Verb{plan.Hold, plan.Silence} {
+		if v > plan.Close || v > plan.Guard {
+			t.Errorf("%s comes after the rules change", v)
+		}
+	}
+	if plan.Arm > plan.Guard || plan.Guard > plan.Answer || plan.Close > plan.Answer || plan.Forget > plan.Disarm {
+		t.Error("arm, guard, answer, forget, disarm is the only safe order")
+	}
+}
