@@ -39,31 +39,56 @@ type packed struct {
 	sent                 []item
 }
 
-// pack writes the items in their order, leaving out as few as possible; false
-// if those that must be sent do not fit.
+// pack writes the items in their order; false if those that must be sent do
+// not fit. It leaves out the least important until the rest fits, then puts
+// back what still finds room, so that one large option does not take smaller
+// ones with it.
 func pack(items []item, r room) (packed, bool) {
-	for {
-		if where, ok := place(items, r); ok {
-			return write(items, where), true
-		}
-		i := leastImportant(items)
-		if i < 0 {
+	left := byImportance(items)
+	out := make([]bool, len(items))
+	n := len(left)
+	for !fits(items, out, r) {
+		if n == 0 {
 			return packed{}, false
 		}
-		items = slices.Delete(slices.Clone(items), i, i+1)
+		n--
+		out[left[n]] = true
 	}
+	for _, i := range left[n:] {
+		out[i] = false
+		out[i] = !fits(items, out, r)
+	}
+	sent := without(items, out)
+	where, _ := place(sent, r)
+	return write(sent, where), true
 }
 
-// leastImportant returns the index of the item to leave out next, -1 if all
-// must be sent.
-func leastImportant(items []item) int {
-	least := -1
+// byImportance returns the indices of the items that may be left out, the
+// most important first.
+func byImportance(items []item) []int {
+	var list []int
 	for i, it := range items {
-		if it.drop > 0 && (least < 0 || it.drop > items[least].drop) {
-			least = i
+		if it.drop > 0 {
+			list = append(list, i)
 		}
 	}
-	return least
+	slices.SortFunc(list, func(a, b int) int { return items[a].drop - items[b].drop })
+	return list
+}
+
+func fits(items []item, out []bool, r room) bool {
+	_, ok := place(without(items, out), r)
+	return ok
+}
+
+func without(items []item, out []bool) []item {
+	sent := make([]item, 0, len(items))
+	for i, it := range items {
+		if !out[i] {
+			sent = append(sent, it)
+		}
+	}
+	return sent
 }
 
 // field is where an item goes; the values but the first are those of option
