@@ -53,10 +53,12 @@ func web1() *nic.Binding {
 	}
 }
 
-// changed returns web1's binding with a change.
-func changed(change func(*nic.Binding)) *nic.Binding {
+// changed returns web1's binding with changes.
+func changed(changes ...func(*nic.Binding)) *nic.Binding {
 	b := web1()
-	change(b)
+	for _, change := range changes {
+		change(b)
+	}
 	return b
 }
 
