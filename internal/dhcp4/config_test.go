@@ -7,27 +7,54 @@ import (
 	"github.com/berth-net/berth/internal/nic"
 )
 
-// Each case asks for one option alone from a binding that sends only what is
-// asked for, so the options are the head and that one.
-func TestOptionsOfTheBinding(t *testing.T) {
-	head := isOffer + serverID + lease1d
-	for name, c := range map[string]struct {
-		change func(*nic.Binding)
-		ask    string // the client's options besides 53
-		want   string
-	}{
-		"1 mask":                   {nil, "370101", mask24},
-		"1 of a /32":               {address("192.0.2.10/32"), "370101", "0104ffffffff"},
-		"1 of a /31":               {address("192.0.2.10/31"), "370101", "0104fffffffe"},
-		"1 of a /20":               {address("192.0.2.10/20"), "370101", "0104fffff000"},
-		"1 of a /0":                {address("192.0.2.10/0"), "370101", "010400000000"},
-		"3 router":                 {nil, "370103", gateway},
-		"3 without gateway":        {func(b *nic.Binding) { b.Gateway = netip.Addr{} }, "370103", ""},
-		"3 without default route":  {func(b *nic.Binding) { b.NoDefaultRoute = true }, "370103", ""},
-		"3 of another family":      {func(b *nic.Binding) { b.Gateway = ip("2001:db8::1") }, "370103", ""},
-		"6 is one option":          {nil, "370106", dns},
-		"6 without servers":        {func(b *nic.Binding) { b.DNS = nil }, "370106", ""},
-		"6 has IPv4 servers only":  {func(b *nic.Binding) { b.DNS = []netip.Addr{ip("2001:db8::53"), ip("192.0.2.53")} }, "370106", "0604c0000235"},
+// optionCase asks for options of a changed binding.
+type optionCase struct {
+	change func(*nic.Binding)
+	ask    string // the client's options besides 53
+	want   string // after the head
+}
+
+// runOptions answers from a binding that sends only what is asked for, so the
+// options are the head and the one under test.
+func runOptions(t *testing.T, cases map[string]optionCase) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := quiet()
+			if c.change != nil {
+				c.change(b)
+			}
+			got := Answer(server(b), asks(t, packet{options: "350101" + c.ask}))
+			wantOptions(t, isOffer+serverID+lease1d+c.want, got)
+		})
+	}
+}
+
+func TestAddressOptions(t *testing.T) {
+	runOptions(t, map[string]optionCase{
+		"1 mask":                  {nil, "370101", mask24},
+		"1 of a /32":              {address("192.0.2.10/32"), "370101", "0104ffffffff"},
+		"1 of a /31":              {address("192.0.2.10/31"), "370101", "0104fffffffe"},
+		"1 of a /20":              {address("192.0.2.10/20"), "370101", "0104fffff000"},
+		"1 of a /0":               {address("192.0.2.10/0"), "370101", "010400000000"},
+		"3 router":                {nil, "370103", gateway},
+		"3 without gateway":       {func(b *nic.Binding) { b.Gateway = netip.Addr{} }, "370103", ""},
+		"3 without default route": {func(b *nic.Binding) { b.NoDefaultRoute = true }, "370103", ""},
+		"3 of another family":     {func(b *nic.Binding) { b.Gateway = ip("2001:db8::1") }, "370103", ""},
+		"6 is one option":         {nil, "370106", dns},
+		"6 without servers":       {func(b *nic.Binding) { b.DNS = nil }, "370106", ""},
+		"6 has IPv4 servers only": {func(b *nic.Binding) { b.DNS = []netip.Addr{ip("2001:db8::53"), ip("192.0.2.53")} }, "370106", "0604c0000235"},
+		"28 derived":              {nil, "37011c", broadcast},
+		"28 of a /20":             {address("192.0.2.10/20"), "37011c", "1c04c0000fff"},
+		"28 of a /30":             {address("192.0.2.10/30"), "37011c", "1c04c000020b"},
+		"28 of a /31":             {address("192.0.2.10/31"), "37011c", ""},
+		"28 of a /32":             {address("192.0.2.10/32"), "37011c", ""},
+		"28 declared":             {func(b *nic.Binding) { b.Broadcast = ip("192.0.2.127") }, "37011c", "1c04c000027f"},
+	})
+}
+
+func TestNameOptions(t *testing.T) {
+	runOptions(t, map[string]optionCase{
 		"12 host name":             {nil, "37010c", hostname},
 		"12 of an FQDN":            {host("www.example.net", ""), "37010c", "0c03777777"},
 		"12 of nobody":             {host("", "example.org"), "37010c", ""},
@@ -36,42 +63,32 @@ func TestOptionsOfTheBinding(t *testing.T) {
 		"15 from an absolute FQDN": {host("www.example.net.", ""), "37010f", "0f0b6578616d706c652e6e6574"},
 		"15 declared wins":         {host("www.example.net", "a.test"), "37010f", "0f06612e74657374"},
 		"15 of a label":            {host("www", ""), "37010f", ""},
-		"26 MTU":                   {func(b *nic.Binding) { b.MTU = 1450 }, "37011a", "1a0205aa"},
-		"26 not declared":          {nil, "37011a", ""},
-		"26 least":                 {func(b *nic.Binding) { b.MTU = 68 }, "37011a", "1a020044"},
-		"26 too small":             {func(b *nic.Binding) { b.MTU = 67 }, "37011a", ""},
-		"28 derived":               {nil, "37011c", broadcast},
-		"28 of a /20":              {address("192.0.2.10/20"), "37011c", "1c04c0000fff"},
-		"28 of a /30":              {address("192.0.2.10/30"), "37011c", "1c04c000020b"},
-		"28 of a /31":              {address("192.0.2.10/31"), "37011c", ""},
-		"28 of a /32":              {address("192.0.2.10/32"), "37011c", ""},
-		"28 declared":              {func(b *nic.Binding) { b.Broadcast = ip("192.0.2.127") }, "37011c", "1c04c000027f"},
-		"42 NTP":                   {func(b *nic.Binding) { b.NTP = []netip.Addr{ip("192.0.2.123")} }, "37012a", "2a04c000027b"},
-		"58 and 59":                {nil, "37023b3a", t2 + t1Half},
-		"108 when asked":           {func(b *nic.Binding) { b.DHCP4.V6OnlyWait = 1800 }, "37016c", "6c0400000708"},
-		"108 not configured":       {nil, "37016c", ""},
-		"108 not asked":            {func(b *nic.Binding) { b.DHCP4.V6OnlyWait = 1800 }, "", ""},
 		"119 search list":          {search("example.org", "a.test."), "370177", "7715" + "076578616d706c65036f726700" + "0161047465737400"},
 		"119 leaves out bad names": {search("a..b", "ok"), "370177", "7704026f6b00"},
 		"119 without names":        {nil, "370177", ""},
-		"33 is never generated":    {route("203.0.113.0/24", "192.0.2.254"), "370121", ""},
-		"own option":               {own(43, "0102ff"), "37012b", "2b030102ff"},
-		"own option unasked":       {own(43, "0102ff"), "", ""},
-		"own wins over derived":    {own(6, "c0000235"), "370106", "0604c0000235"},
-		"own with the basics":      {own(26, "0578"), "37011a", "1a020578"},
-		"own 108":                  {own(108, "00000258"), "37016c", "6c0400000258"},
-		"116 is answered if own":   {own(116, "01"), "740101370174", "740101"},
-		"118 is ignored":           {nil, "7604cb007100370101", mask24},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := changed(func(b *nic.Binding) { b.DHCP4.OnlyRequested = true })
-			if c.change != nil {
-				c.change(b)
-			}
-			got := Answer(server(b), asks(t, packet{options: "350101" + c.ask}))
-			wantOptions(t, head+c.want, got)
-		})
-	}
+	})
+}
+
+func TestOtherOptions(t *testing.T) {
+	runOptions(t, map[string]optionCase{
+		"26 MTU":                 {func(b *nic.Binding) { b.MTU = 1450 }, "37011a", "1a0205aa"},
+		"26 not declared":        {nil, "37011a", ""},
+		"26 least":               {func(b *nic.Binding) { b.MTU = 68 }, "37011a", "1a020044"},
+		"26 too small":           {func(b *nic.Binding) { b.MTU = 67 }, "37011a", ""},
+		"42 NTP":                 {func(b *nic.Binding) { b.NTP = []netip.Addr{ip("192.0.2.123")} }, "37012a", "2a04c000027b"},
+		"58 and 59":              {nil, "37023b3a", t2 + t1Half},
+		"108 when asked":         {func(b *nic.Binding) { b.DHCP4.V6OnlyWait = 1800 }, "37016c", "6c0400000708"},
+		"108 not configured":     {nil, "37016c", ""},
+		"108 not asked":          {func(b *nic.Binding) { b.DHCP4.V6OnlyWait = 1800 }, "", ""},
+		"33 is never generated":  {route("203.0.113.0/24", "192.0.2.254"), "370121", ""},
+		"own option":             {own(43, "0102ff"), "37012b", "2b030102ff"},
+		"own option unasked":     {own(43, "0102ff"), "", ""},
+		"own wins over derived":  {own(6, "c0000235"), "370106", "0604c0000235"},
+		"own with the basics":    {own(26, "0578"), "37011a", "1a020578"},
+		"own 108":                {own(108, "00000258"), "37016c", "6c0400000258"},
+		"116 is answered if own": {own(116, "01"), "740101370174", "740101"},
+		"118 is ignored":         {nil, "7604cb007100370101", mask24},
+	})
 }
 
 func address(p string) func(*nic.Binding) {
