@@ -137,7 +137,7 @@ func sameProgram(id ebpf.ProgramID, p *ebpf.Program) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer old.Close()
+	defer func() { _ = old.Close() }() // only looked at
 	a, err := old.Info()
 	if err != nil {
 		return false, err

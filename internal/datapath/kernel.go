@@ -72,8 +72,7 @@ func Open(dir string) (*Kernel, error) {
 	}
 	k.tcx = haveTCX(k.progs.FromGuest)
 	if err := k.adopt(); err != nil {
-		k.Close()
-		return nil, err
+		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/berth-net/berth/internal/testenv"
 )
 
-//nolint:gochecknoglobals // a test flag
 var frames = flag.Int("frames", 1_000_000, "fuzzed frames for the oracle")
 
 func TestMain(m *testing.M) { testenv.Main(m) }

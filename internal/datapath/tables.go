@@ -47,14 +47,14 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err != nil {
 		return err
 	}
-	if err := k.addSet(setKeys(r, set)); err != nil {
+	if err = k.addSet(setKeys(r, set)); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
 	err = k.maps.States.Update(&key, &berthNicState{}, ebpf.UpdateNoExist)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return fmt.Errorf("add counters: %w", err)
 	}
-	if err := k.maps.Nics.Update(&key, &v, ebpf.UpdateAny); err != nil {
+	if err = k.maps.Nics.Update(&key, &v, ebpf.UpdateAny); err != nil {
 		return errors.Join(fmt.Errorf("update rules: %w", err), k.dropSet(set))
 	}
 	if old != nil && old.Flags&ruleSet != 0 {

@@ -18,7 +18,6 @@ import (
 	"github.com/berth-net/berth/internal/table"
 )
 
-//nolint:gochecknoglobals // a test flag
 var update = flag.Bool("update", false, "write the golden files")
 
 func binding(name string, last byte) *nic.Binding {

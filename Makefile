@@ -1,0 +1,75 @@
+# make demo   the main job on real DHCP clients, in namespaces of its own
+# make test   everything CI runs
+# Both install what they need with apt and want root.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+export CGO_ENABLED := 0
+export BERTH_CI ?= 1
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+CACHE := $(CURDIR)/.cache
+LINT := $(CACHE)/bin/golangci-lint
+LINT_VERSION := v2.15.0
+FUZZTIME ?= 10s
+
+.PHONY: all build demo test deps lint generate generate-check modules unit race kernel fuzz cross bench clean
+
+all: build
+
+build:
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berthd ./cmd/berth
+
+demo: deps build
+	go run ./demo -bin bin
+
+test: deps modules generate-check lint build race kernel fuzz cross
+	@echo "all of it passed"
+
+deps:
+	test/deps.sh
+
+modules:
+	go mod verify
+	go mod tidy -diff
+
+# The committed kernel object is what its source compiles to.
+generate:
+	go generate ./...
+
+generate-check: generate
+	git diff --exit-code --stat -- '*.o' '*_bpfel.go' '*reasons.h'
+
+$(LINT):
+	mkdir -p $(CACHE)/bin
+	GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+lint: $(LINT)
+	$(LINT) run ./...
+	$(LINT) fmt --diff ./...
+
+# Layers 1 and 2: values, golden text and seeds of the fuzz targets.
+unit:
+	go test ./internal/... ./cmd/...
+
+# The same and the kernel tests of the rooms, with the race detector.
+race:
+	CGO_ENABLED=1 go test -race -timeout 20m ./internal/... ./cmd/...
+
+# Layers 3 and 4: wires, real clients, a guest, the built binaries.
+kernel:
+	go test -timeout 30m -p 1 ./test/...
+
+fuzz:
+	test/fuzz.sh $(FUZZTIME)
+
+cross:
+	GOARCH=arm64 go build -o /dev/null ./cmd/berthd
+	GOARCH=arm64 go build -o /dev/null ./cmd/berth
+
+bench: build
+	bench/run.sh
+
+clean:
+	rm -rf bin $(CACHE)

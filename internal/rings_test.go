@@ -1,0 +1,122 @@
+// Package internal_test holds the rule of the rings: a room imports lower
+// rings only, and the inner rooms know nothing of the machine they run on.
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/berth-net/berth/"
+
+// rings places every room. A room that is not here fails the test: say where
+// it belongs.
+func rings() map[string]int {
+	return map[string]int{
+		"internal/nic": 0, "internal/reason": 0,
+		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/table": 1, "internal/manifest": 1,
+		"internal/plan":       2,
+		"internal/source/dir": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3,
+		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
+		"internal/agent": 4,
+		"cmd/berth":      5, "cmd/berthd": 5,
+		// Tools and test support stand outside.
+		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9,
+	}
+}
+
+// sameRing are the imports within a ring that make one room of two.
+func sameRing() map[[2]string]string {
+	return map[[2]string]string{
+		{"internal/nic", "internal/reason"}:         "a binding names its reasons",
+		{"internal/source/dir", "internal/store"}:   "both keep bindings on disk",
+		{"internal/dhcp4", "internal/wire"}:         "a reply is a datagram",
+		{"internal/manifest", "internal/wire"}:      "",
+		{"internal/answerer", "internal/wire"}:      "",
+		{"internal/guard/corpus", "internal/guard"}: "the corpus is about the guard",
+	}
+}
+
+// banned are the packages that rings 0 to 2 may not import, and why.
+func banned() map[string]string {
+	return map[string]string{
+		"os":      "a decision must not depend on the machine",
+		"log":     "inner rooms return errors and reasons; loops log",
+		"context": "nothing here waits",
+		"syscall": "the kernel is an edge",
+		"time":    "time comes in as an argument",
+
+		"log/slog":              "inner rooms return errors and reasons; loops log",
+		"net/http":              "sockets are edges",
+		"math/rand":             "a decision must be repeatable",
+		"math/rand/v2":          "a decision must be repeatable",
+		"golang.org/x/sys/unix": "the kernel is an edge",
+	}
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestRings(t *testing.T) {
+	place := rings()
+	for _, p := range list(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		ring, known := place[room]
+		if !known {
+			if strings.HasPrefix(room, "internal/") || strings.HasPrefix(room, "cmd/") {
+				t.Errorf("%s is in no ring", room)
+			}
+			continue
+		}
+		for _, i := range p.Imports {
+			checkImport(t, room, ring, i)
+		}
+	}
+}
+
+func checkImport(t *testing.T, room string, ring int, path string) {
+	t.Helper()
+	if why, bad := banned()[path]; bad && ring <= 2 && (path != "time" || ring < 1) {
+		t.Errorf("%s (ring %d) imports %s: %s", room, ring, path, why)
+	}
+	other, ours := strings.CutPrefix(path, module)
+	if !ours || ring == 9 {
+		return
+	}
+	theirs, known := rings()[other]
+	_, excused := sameRing()[[2]string{room, other}]
+	switch {
+	case !known:
+		t.Errorf("%s imports %s, which is in no ring", room, other)
+	case theirs == 9:
+		t.Errorf("%s imports %s, which is for tests and tools", room, other)
+	case theirs > ring, theirs == ring && !excused:
+		t.Errorf("%s (ring %d) imports %s (ring %d): a room imports lower rings only", room, ring, other, theirs)
+	}
+}
+
+func list(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
