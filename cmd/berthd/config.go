@@ -171,6 +171,6 @@ func notify(state string) {
 	if err != nil {
 		return
 	}
-	defer c.Close()
 	_, _ = c.Write([]byte(state)) // nobody to tell if systemd is gone
+	_ = c.Close()
 }

@@ -30,8 +30,6 @@ import (
 )
 
 // version is set by the linker.
-//
-//nolint:gochecknoglobals // the linker can only set a variable
 var version = "dev"
 
 // Exit codes, documented in docs/berthd.md.

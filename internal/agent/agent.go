@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/source/dir"
 	"github.com/berth-net/berth/internal/store"
 	"github.com/berth-net/berth/internal/table"
@@ -90,9 +90,10 @@ type failure struct {
 
 // standing is since when a NIC is in a state.
 type standing struct {
-	state api.State
-	text  string
-	since time.Time
+	state  api.State
+	reason reason.Reason
+	text   string // what exactly, with names and values
+	since  time.Time
 }
 
 // request is work for the loop's goroutine.

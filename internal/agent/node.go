@@ -27,7 +27,7 @@ func (a *Agent) Status(context.Context) (api.Status, error) {
 		NICs: map[api.State]int{},
 		Sources: []api.Source{
 			{Name: "dir", Path: v.dir.Path, Generation: v.dir.Generation, Bindings: len(v.dir.Bindings), Read: v.dir.Read},
-			{Name: "socket", Path: a.opt.Store.Path(), Bindings: v.stored},
+			{Name: "socket", Path: a.opt.Store.Dir(), Bindings: v.stored},
 		},
 	}
 	if a.opt.Kernel.TCX() {
@@ -76,10 +76,7 @@ func (a *Agent) NIC(_ context.Context, name string) (api.NIC, error) {
 // show puts together what is known of one NIC; counters are read live.
 func (a *Agent) show(v *view, name string) (api.NIC, error) {
 	st := v.standings[name]
-	n := api.NIC{Name: name, State: st.state, Reason: v.reasons[name], Why: st.text, Since: st.since}
-	if n.Why == "" {
-		n.Why = n.Reason.Text()
-	}
+	n := api.NIC{Name: name, State: st.state, Reason: st.reason, Why: st.why(), Since: st.since}
 	want, bound := v.wants.ByNIC[name]
 	if bound {
 		if err := showBinding(&n, want.Binding); err != nil {

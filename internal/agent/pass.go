@@ -198,7 +198,7 @@ func (a *Agent) note(s plan.Step) {
 	if !ok {
 		return
 	}
-	a.opt.Log.Info(kind, "nic", s.NIC, "ifindex", s.Index, "step", s.String())
+	a.opt.Log.Info("step done", "nic", s.NIC, "ifindex", s.Index, "step", s.String())
 	a.Add(api.Event{Time: time.Now(), NIC: s.NIC, Index: s.Index, Kind: kind, Text: s.String()})
 }
 
@@ -247,5 +247,5 @@ func (a *Agent) hardenOne(steps []plan.Step) (more bool) {
 		a.nextTry = time.Now().Add(retry)
 		return false
 	}
-	return len(steps) > 1
+	return true // look again: there may be more, and what is shown is read back
 }

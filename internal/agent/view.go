@@ -21,7 +21,6 @@ type view struct {
 	byIndex    map[int]plan.Link
 	installed  map[int]plan.Installed
 	standings  map[string]standing
-	reasons    map[string]reason.Reason
 	lockError  string
 	armed      int
 	changed    chan struct{} // closed when the next view is there
@@ -44,7 +43,7 @@ func (a *Agent) publish(in plan.Input, p plan.Plan) {
 	v := &view{
 		generation: a.generation, dir: a.dir, wants: a.wants,
 		links: in.Links, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
-		standings: map[string]standing{}, reasons: map[string]reason.Reason{},
+		standings: map[string]standing{},
 		lockError: a.lockError, armed: len(a.armed.Names) + len(a.armed.Patterns),
 		changed: make(chan struct{}),
 	}
@@ -69,16 +68,15 @@ func (a *Agent) settle(v *view, p plan.Plan) {
 	}
 	for name := range a.wants.ByNIC {
 		if _, ok := waits[name]; !ok {
-			v.standings[name] = a.stand(name, api.InForce, "")
+			v.standings[name] = a.stand(name, standing{state: api.InForce})
 		}
 	}
 	for name, w := range waits {
-		v.reasons[name] = w.Reason
-		v.standings[name] = a.stand(name, stateOf(w.Reason), w.Text)
+		v.standings[name] = a.stand(name, standing{state: stateOf(w.Reason), reason: w.Reason, text: w.Text})
 	}
 	for name, f := range a.failed {
-		v.reasons[name] = reason.WaitFailed
-		v.standings[name] = a.stand(name, api.Failed, fmt.Sprintf("%s: %v", f.step, f.err))
+		text := fmt.Sprintf("%s: %v", f.step, f.err)
+		v.standings[name] = a.stand(name, standing{state: api.Failed, reason: reason.WaitFailed, text: text})
 	}
 	for name := range a.since {
 		if _, ok := v.standings[name]; !ok {
@@ -103,18 +101,30 @@ func stateOf(r reason.Reason) api.State {
 }
 
 // stand keeps the time at which a NIC entered its state, and tells the history.
-func (a *Agent) stand(name string, state api.State, text string) standing {
+func (a *Agent) stand(name string, now standing) standing {
 	old, known := a.since[name]
-	if known && old.state == state && old.text == text {
-		return old
-	}
-	now := standing{state, text, time.Now()}
-	if known && old.state == state {
+	now.since = time.Now()
+	if known && old.state == now.state {
 		now.since = old.since
 	}
+	if known && old.state == now.state && old.reason == now.reason && old.text == now.text {
+		return old
+	}
 	a.since[name] = now
-	if state == api.Waiting || state == api.Stale {
-		a.Add(api.Event{Time: now.since, NIC: name, Kind: string(state), Text: text})
+	if now.state == api.Waiting || now.state == api.Stale {
+		a.Add(api.Event{Time: time.Now(), NIC: name, Kind: string(now.state), Reason: now.reason, Text: now.why()})
 	}
 	return now
+}
+
+// why says the reason in words.
+func (s standing) why() string {
+	switch {
+	case s.text == "":
+		return s.reason.Text()
+	case s.reason == reason.None:
+		return s.text
+	default:
+		return s.reason.Text() + ": " + s.text
+	}
 }

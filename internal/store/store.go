@@ -95,6 +95,9 @@ func (s *Store) names() ([]string, error) {
 	return names, nil
 }
 
+// Dir is where the bindings are kept.
+func (s *Store) Dir() string { return s.dir }
+
 // Put keeps a binding in place of what its NIC had. When it returns nil the
 // binding survives a crash and a power loss; when it returns an error the old
 // one is in place, or (only if syncing the directory failed) either of them.

@@ -8,7 +8,6 @@ import (
 )
 
 // The cast of every vector.
-//
 var (
 	M  = mac("52:54:00:aa:00:01") // the NIC under test
 	B  = mac("52:54:00:bb:00:02") // another VM

@@ -82,6 +82,15 @@ func (s *Source) Run(ctx context.Context, publish func(Update)) error {
 	}
 }
 
+// Check reads everything once and keeps nothing: what is wrong with the files
+// as they are.
+func (s *Source) Check() Update {
+	once := *s
+	once.Cache = ""
+	once.start()
+	return once.read()
+}
+
 // start takes up what was in force before the restart.
 func (s *Source) start() {
 	s.files = map[string]parsed{}
