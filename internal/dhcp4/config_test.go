@@ -1,7 +1,9 @@
 package dhcp4
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/berth-net/berth/internal/nic"
@@ -89,6 +91,65 @@ func TestOtherOptions(t *testing.T) {
 		"116 is answered if own": {own(116, "01"), "740101370174", "740101"},
 		"118 is ignored":         {nil, "7604cb007100370101", mask24},
 	})
+}
+
+// A mapped IPv6 form of an address is the same address.
+func TestMappedAddresses(t *testing.T) {
+	got := Answer(server(quiet(netboot, func(b *nic.Binding) {
+		b.Gateway, b.Broadcast = ip("::ffff:192.0.2.1"), ip("::ffff:192.0.2.255")
+		b.DNS = []netip.Addr{ip("::ffff:198.51.100.1"), ip("::ffff:198.51.100.2")}
+		b.DHCP4.Boot = nic.Boot{NextServer: ip("::ffff:192.0.2.5")}
+		route("10.0.0.0/8", "::ffff:192.0.2.254")(b)
+	})), asks(t, packet{options: "350101 370403061c79"}))
+	want := packet{yiaddr: "192.0.2.10", siaddr: "192.0.2.5",
+		options: isOffer + serverID + lease1d + gateway + dns + broadcast + "790b" + "080ac00002fe" + "00c0000201"}
+	check(t, answered("DISCOVER", "OFFER", "192.0.2.10", replies(t, guestMAC(), "192.0.2.10", want)), got)
+}
+
+// The longest label has 63 bytes, the longest name 255 with its root (RFC 1035
+// 2.3.4).
+func TestLongNames(t *testing.T) {
+	label := strings.Repeat("a", 63)
+	three := label + "." + label + "." + label + "."
+	for name, c := range map[string]struct {
+		search string
+		fits   bool
+	}{
+		"label of 63":  {label, true},
+		"label of 64":  {label + "a", false},
+		"name of 255":  {three + strings.Repeat("b", 61), true},
+		"name of 256":  {three + strings.Repeat("b", 62), false},
+		"empty":        {"", false},
+		"root":         {".", false},
+		"only dots":    {"..", false},
+		"leading dot":  {".a", false},
+		"double ended": {"a..", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := "7703016100" // "a" alone
+			if c.fits {
+				want = ""
+				for l := range strings.SplitSeq(c.search, ".") {
+					want += fmt.Sprintf("%02x", len(l)) + text(l)
+				}
+				want = filledWith(119, want+"00"+"016100")
+			}
+			b := quiet(search(c.search, "a"))
+			got := Answer(server(b), asks(t, packet{options: "350101 370177 390205dc"}))
+			wantOptions(t, isOffer+serverID+lease1d+want, got)
+		})
+	}
+}
+
+// filledWith splits data, in hex, by RFC 3396.
+func filledWith(code uint8, data string) string {
+	var s string
+	for len(data) > 0 {
+		n := min(len(data), 2*255)
+		s += fmt.Sprintf("%02x%02x", code, n/2) + data[:n]
+		data = data[n:]
+	}
+	return s
 }
 
 func address(p string) func(*nic.Binding) {

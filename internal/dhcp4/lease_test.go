@@ -38,6 +38,7 @@ func TestLease(t *testing.T) {
 		"nothing configured":          {0, 0, 0, 0, "", times{3600, 0, 0}},
 		"only a maximum":              {0, 7200, 0, 0, "", times{7200, 0, 0}},
 		"T1 not before T2":            {86400, 86400, 75600, 75600, "", times{86400, 0, 75600}},
+		"T1 not before the end":       {86400, 86400, 86400, 0, "", times{86400, 0, 0}},
 		"T2 not before the end":       {86400, 86400, 43200, 86400, "", times{86400, 43200, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -148,6 +148,33 @@ func TestOverload(t *testing.T) {
 	}
 }
 
+// Fields filled to the last byte before their end option, and one byte more.
+func TestOverloadFillsTheFields(t *testing.T) {
+	head := isOffer + serverID + lease1d
+	id := filledHex(61, 285)
+	for name, c := range map[string]struct {
+		file, sname int // lengths of options 225 and 227
+		ask         string
+		want        packet
+	}{
+		"full": {125, 61, "3703e0e1e3", packet{
+			options: head + "340103" + filledHex(224, 285), file: filledHex(225, 125) + "ff", sname: filledHex(227, 61) + "ff"}},
+		"file over": {126, 61, "3703e0e1e3", packet{
+			options: head + "340101" + filledHex(224, 285), file: filledHex(227, 61) + "ff"}},
+		"sname over": {125, 62, "3703e0e1e3", packet{
+			options: head + "340101" + filledHex(224, 285), file: filledHex(225, 125) + "ff"}},
+		"echo leaves no room": {125, 61, "3701e1" + id, packet{
+			options: head + "340101" + id, file: filledHex(225, 125) + "ff"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := quiet(filled(224, 285), filled(225, c.file), filled(227, c.sname))
+			c.want.yiaddr = "192.0.2.10"
+			got := Answer(server(b), asks(t, packet{options: "350101" + c.ask}))
+			check(t, answered("DISCOVER", "OFFER", "192.0.2.10", replies(t, guestMAC(), "192.0.2.10", c.want)), got)
+		})
+	}
+}
+
 // What is left out when space is short: the unrequested basics, the least
 // needed first, then what was asked for from the end. n is the length of the
 // one option asked for.

@@ -71,6 +71,7 @@ func TestNoServerIdentifierIsSilence(t *testing.T) {
 	for name, id := range map[string]netip.Addr{
 		"none":        {},
 		"unspecified": ip("0.0.0.0"),
+		"mapped zero": ip("::ffff:0.0.0.0"),
 		"IPv6":        ip("2001:db8::1"),
 	} {
 		for kind, req := range map[string]string{"350101": "DISCOVER", "350103": "REQUEST", "350108": "INFORM"} {
@@ -93,6 +94,8 @@ func TestServerIdentifierIsUnmapped(t *testing.T) {
 	s := Server{Binding: web1(), ID: ip("::ffff:192.0.2.1")}
 	want := granted("REQUEST", "ACK", packet{options: isAck + serverID + lease1d + basicSet})
 	check(t, want(t), Answer(s, asks(t, packet{options: "350103 3604c0000201 3204c000020a"})))
+	check(t, nakked("192.0.2.99", packet{options: isNak + serverID + refused})(t),
+		Answer(s, asks(t, packet{options: "350103 3204c0000263"})))
 }
 
 // chaddr, Ethernet source and binding agree, or there is silence (V4-03): a
