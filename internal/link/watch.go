@@ -1,144 +1,125 @@
-// Package link is the edge to the host's interfaces: the full set of them, by
-// dump, and a wake-up whenever it may have changed.
-//
-// Not here: which of them matter (plan).
 package link
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"strings"
+	"os"
 	"time"
 
-	"github.com/vishvananda/netlink"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/berth-net/berth/internal/nic"
-	"github.com/berth-net/berth/internal/plan"
 )
 
 const (
-	rcvbuf    = 4 << 20
-	rescan    = 30 * time.Second
-	reopen    = 100 * time.Millisecond
-	maxDumps  = 10
-	arphrdEth = unix.ARPHRD_ETHER
+	defaultBuffer = 8 << 20
+	defaultPeriod = 30 * time.Second
+
+	// pace is the least time between two wakes. The first event of a storm
+	// wakes at once, the rest of it at this pace.
+	pace = 10 * time.Millisecond
 )
 
-// Watcher reads interfaces of the namespace it is used in.
-type Watcher struct{}
-
-// Dump returns every interface. An interrupted dump is taken again.
-func (*Watcher) Dump() ([]plan.Link, error) {
-	links, err := retry(netlink.LinkList)
-	if err != nil {
-		return nil, fmt.Errorf("dump links: %w", err)
-	}
-	addrs, err := retry(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
-	if err != nil {
-		return nil, fmt.Errorf("dump addresses: %w", err)
-	}
-	byIndex := map[int][]netip.Addr{}
-	for _, a := range addrs {
-		if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok {
-			byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], ip)
-		}
-	}
-	all := make([]plan.Link, 0, len(links))
-	for _, l := range links {
-		all = append(all, convert(l, byIndex[l.Attrs().Index]))
-	}
-	return all, nil
-}
-
-func retry[T any](dump func() ([]T, error)) (all []T, err error) {
-	for range maxDumps {
-		if all, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return all, err
-		}
-	}
-	return nil, err
-}
-
-func convert(l netlink.Link, addrs []netip.Addr) plan.Link {
-	a := l.Attrs()
-	p := plan.Link{
-		Index: a.Index, Name: a.Name, Kind: l.Type(), MTU: a.MTU, Master: a.MasterIndex,
-		Ethernet: a.EncapType == "ether", Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
-		Up: a.RawFlags&unix.IFF_UP != 0, OperState: strings.ToLower(a.OperState.String()), IPv4: addrs,
-	}
-	if p.Kind == "device" || p.Kind == "tuntap" {
-		p.Kind = map[string]string{"device": "", "tuntap": "tun"}[p.Kind]
-	}
-	if len(a.HardwareAddr) == 6 {
-		p.MAC = nic.MAC(a.HardwareAddr)
-	}
-	return p
-}
-
-// Run calls wake whenever interfaces or their addresses may have changed,
-// until ctx ends.
+// Run calls wake when links or their IPv4 addresses may have changed, and
+// every Period, until ctx ends. A lost event, or a broken socket, is a wake:
+// the socket is opened again first, so what changes after the wake is seen.
+// It wakes once at the start. wake must not block for long; the answer to it
+// is Dump.
+//
+// The socket belongs to the network namespace of the calling thread. An error
+// means that no socket can be had.
 func (w *Watcher) Run(ctx context.Context, wake func()) error {
-	for {
-		err := w.listen(ctx, wake)
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end of the context is the ordinary end
-		}
-		if err != nil && !errors.Is(err, errLost) {
-			return err
+	for ctx.Err() == nil {
+		c, err := w.subscribe()
+		if err != nil {
+			return fmt.Errorf("watch links: %w", err)
 		}
 		wake()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(reopen):
+		r := receiver{conn: c, wake: wake, period: w.period()}
+		r.run(ctx)
+		c.Close()
+		pause(ctx)
+	}
+	return nil
+}
+
+// pause keeps the pace also when every socket fails at once.
+func pause(ctx context.Context) {
+	t := time.NewTimer(pace)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func (w *Watcher) period() time.Duration {
+	if w.Period > 0 {
+		return w.Period
+	}
+	return defaultPeriod
+}
+
+func (w *Watcher) subscribe() (*netlink.Conn, error) {
+	c, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open socket: %w", err)
+	}
+	size := w.ReceiveBuffer
+	if size == 0 {
+		size = defaultBuffer
+	}
+	if err := c.SetReadBuffer(size); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("set receive buffer of %d: %w", size, err)
+	}
+	for _, group := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR} {
+		if err := c.JoinGroup(group); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("join group %d: %w", group, err)
+		}
+	}
+	return c, nil
+}
+
+// receiver turns the events of one socket into paced wakes.
+type receiver struct {
+	conn   *netlink.Conn
+	wake   func()
+	period time.Duration
+
+	last    time.Time // of the latest wake
+	pending bool      // events since
+}
+
+// run returns when the socket fails, also by a full buffer (ENOBUFS), or ctx
+// ends.
+func (r *receiver) run(ctx context.Context) {
+	r.last = time.Now()
+	stop := context.AfterFunc(ctx, func() { r.conn.Close() })
+	defer stop()
+	for ctx.Err() == nil {
+		if err := r.conn.SetReadDeadline(r.due()); err != nil {
+			return
+		}
+		_, err := r.conn.Receive()
+		switch {
+		case err == nil:
+			r.pending = true
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return
+		}
+		if now := time.Now(); !now.Before(r.due()) {
+			r.wake()
+			r.last, r.pending = now, false
 		}
 	}
 }
 
-var errLost = errors.New("messages lost")
-
-func (*Watcher) listen(ctx context.Context, wake func()) error {
-	done := make(chan struct{})
-	defer close(done)
-	lost := make(chan struct{}, 1)
-	failed := func(error) {
-		select {
-		case lost <- struct{}{}:
-		default:
-		}
+// due is when to wake, as far as is known now.
+func (r *receiver) due() time.Time {
+	if r.pending {
+		return r.last.Add(pace)
 	}
-	links := make(chan netlink.LinkUpdate, 256)
-	addrs := make(chan netlink.AddrUpdate, 256)
-	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{ErrorCallback: failed, ReceiveBufferSize: rcvbuf, ReceiveBufferForceSize: true}); err != nil {
-		return fmt.Errorf("subscribe to links: %w", err)
-	}
-	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{ErrorCallback: failed, ReceiveBufferSize: rcvbuf, ReceiveBufferForceSize: true}); err != nil {
-		return fmt.Errorf("subscribe to addresses: %w", err)
-	}
-	wake()
-	tick := time.NewTicker(rescan)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-lost:
-			return errLost
-		case <-tick.C:
-			wake()
-		case _, ok := <-links:
-			if !ok {
-				return errLost
-			}
-			wake()
-		case _, ok := <-addrs:
-			if !ok {
-				return errLost
-			}
-			wake()
-		}
-	}
+	return r.last.Add(r.period)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,10 +95,8 @@ func TestStopTakesWhatIsQueued(t *testing.T) {
 	host, guest := NewNS(t), NewNS(t)
 	Veth(t, host, "tap0", guest, "eth0", nic.MAC{0x52, 0x54, 0, 0, 0, 1})
 	first, second := Capture(t, host, "tap0"), Capture(t, host, "tap0")
-	for range 500 {
-		Inject(t, guest, "eth0", frame("x"))
-	}
-	Inject(t, guest, "eth0", frame("end"))
+	frames := slices.Repeat([][]byte{frame("x")}, 500)
+	Inject(t, guest, "eth0", append(frames, frame("end"))...)
 	second.Wait(5*time.Second, "the last frame", is(frame("end")))
 	got := 0
 	for _, f := range first.Stop() {
