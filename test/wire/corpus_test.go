@@ -25,6 +25,7 @@ func TestCorpusOnTheWire(t *testing.T) {
 			s.openKernel()
 			for _, tcx := range []bool{false, true} {
 				index := s.attach(guard.Compile(corpus.Binding()), tcx)
+				s.corpusRules = true
 				for _, nf := range []bool{false, true} {
 					s.bridgeNetfilter(nf)
 					s.runCorpus(index, fmt.Sprintf("tcx %t, bridge-nf %t", tcx, nf))
@@ -91,7 +92,14 @@ func (s *site) expect(v *corpus.Vector) outcome {
 	return o
 }
 
-func (s *site) expectFromGuest(o *outcome, f []byte, w corpus.Want) {
+func (o *outcome) audited(v guard.Verdict) {
+	if v.Audited != reason.None {
+		o.Counters.Audited[v.Audited]++
+	}
+}
+
+func (s *site) expectFromGuest(o *outcome, f []byte, w guard.Verdict) {
+	o.audited(w)
 	switch w.Action {
 	case guard.Drop:
 		o.Counters.Dropped[w.Reason]++
@@ -113,12 +121,13 @@ func (s *site) expectFromGuest(o *outcome, f []byte, w corpus.Want) {
 
 // expectToGuest also expects what the unmanaged VM gets of the site's frames:
 // all of them, be they for the managed guest or not.
-func (s *site) expectToGuest(o *outcome, f []byte, w corpus.Want) {
+func (s *site) expectToGuest(o *outcome, f []byte, w guard.Verdict) {
 	f, ok := s.bridged(f)
 	if !ok {
 		return
 	}
-	if !bytes.Equal(f[:6], corpus.M[:]) { // the bridge knows where M lives
+	o.audited(w)
+	if s.flood || !bytes.Equal(f[:6], corpus.M[:]) { // else the bridge knows where M lives
 		o.Arrived.VM = append(o.Arrived.VM, f)
 	}
 	if isGroup(f) {
@@ -132,31 +141,39 @@ func (s *site) expectToGuest(o *outcome, f []byte, w corpus.Want) {
 	o.Arrived.Guest = append(o.Arrived.Guest, f)
 }
 
-// wanted is what the corpus says of a frame. Of a tagged one the kernel moves
-// the outer tag into the frame's metadata first, so that one tag more can be
-// looked behind: the action is the same, the reason may be a better one.
-func (s *site) wanted(v *corpus.Vector, i int) corpus.Want {
+// wanted is the verdict on a frame under the rules in force. Where those are
+// the corpus's own it must be what the corpus says, but for the reason of a
+// tagged frame: the kernel moves the outer tag into the frame's metadata
+// first, so that one tag more can be looked behind.
+func (s *site) wanted(v *corpus.Vector, i int) guard.Verdict {
 	s.Helper()
-	w, f := v.At(i), v.Frames[i]
-	if !isTagged(f) || len(f) < 20 {
-		return w
+	got, said := s.judge(v.ToGuest, v.Frames[i]), v.At(i)
+	if !s.corpusRules || got.Action == said.Action && (got.Reason == said.Reason || isTagged(v.Frames[i])) {
+		return got
 	}
-	r := guard.Compile(corpus.Binding())
-	judge := guard.FromGuest
-	if v.ToGuest {
-		judge = guard.ToGuest
-	}
-	got := judge(&r, guard.Frame{Data: bytes.Join([][]byte{f[:12], f[16:]}, nil), Tagged: true})
-	if got.Action != w.Action {
-		s.Errorf("%s %s: %s with the tag in the metadata, %s with the tag in the frame", v.ID, v.Case, got.Action, w.Action)
-	}
-	return corpus.Want{Action: got.Action, Reason: got.Reason}
+	s.Errorf("%s %s frame %d: the corpus wants %+v, the definition %+v", v.ID, v.Case, i, said, got)
+	return guard.Verdict{Action: said.Action, Reason: said.Reason}
 }
 
+// judge is the definition's verdict on a frame as the hook sees it.
+func (s *site) judge(toGuest bool, data []byte) guard.Verdict {
+	f := guard.Frame{Data: data}
+	if isTagged(data) && len(data) >= minTagged {
+		f = guard.Frame{Data: bytes.Join([][]byte{data[:12], data[16:]}, nil), Tagged: true}
+	}
+	if toGuest {
+		return guard.ToGuest(&s.rules, f)
+	}
+	return guard.FromGuest(&s.rules, f)
+}
+
+// minTagged is the shortest frame whose tag the kernel can move into the
+// metadata: skb_vlan_untag wants the tag and two bytes behind it.
+const minTagged = 20
+
 // reachesHook says whether the kernel gets as far as tc with a frame: it
-// throws away one whose tag is cut off when it moves the tag into the metadata
-// (skb_vlan_untag wants the tag and two bytes behind it).
-func reachesHook(f []byte) bool { return !isTagged(f) || len(f) >= 20 }
+// throws away one whose tag is cut off.
+func reachesHook(f []byte) bool { return !isTagged(f) || len(f) >= minTagged }
 
 // isTagged reports the tags that the kernel moves into the metadata.
 func isTagged(f []byte) bool {
@@ -166,14 +183,31 @@ func isTagged(f []byte) bool {
 
 func isGroup(f []byte) bool { return f[0]&1 != 0 }
 
-// bridged is what the bridge makes of a frame. With bridge-nf-call-iptables it
-// checks untagged IPv4 as the IP stack does and cuts what follows the total
-// length, which is how padding gets lost (br_validate_ipv4 in
-// br_netfilter_hooks.c); without it frames are none of its business.
+// bridged is what the bridge makes of a frame; false: it does not forward it.
 func (s *site) bridged(f []byte) ([]byte, bool) {
+	if !forwarded(f) {
+		return nil, false
+	}
 	if !s.nf || binary.BigEndian.Uint16(f[12:]) != 0x0800 {
 		return f, true
 	}
+	return throughNetfilter(f)
+}
+
+// forwarded is what any bridge refuses (br_handle_frame): a source that is a
+// group or zero, and link control; BPDUs it floods where it runs no STP itself.
+func forwarded(f []byte) bool {
+	if f[6]&1 != 0 || bytes.Equal(f[6:12], make([]byte, 6)) {
+		return false
+	}
+	control := bytes.Equal(f[:5], []byte{1, 0x80, 0xc2, 0, 0}) && f[5] < 16
+	return !control || f[5] == 0
+}
+
+// throughNetfilter is what bridge-nf-call-iptables adds to a bridge: it checks
+// untagged IPv4 as the IP stack does and cuts what follows the total length,
+// which is how padding gets lost (br_validate_ipv4 in br_netfilter_hooks.c).
+func throughNetfilter(f []byte) ([]byte, bool) {
 	p := f[14:]
 	if len(p) < 20 || p[0]>>4 != 4 {
 		return nil, false

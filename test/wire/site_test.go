@@ -40,7 +40,11 @@ const (
 // Nobody has an address and nobody speaks on his own.
 type site struct {
 	testing.TB
-	nf bool // the bridge shows IPv4 to iptables, as it does beside Docker
+	nf    bool // the bridge shows IPv4 to iptables, as it does beside Docker
+	flood bool // tapA doesn't teach the bridge either
+
+	rules       guard.Rules // in force on tapA
+	corpusRules bool        // they are those the corpus is written for
 
 	host, lanNS, vmNS *testenv.NS
 	guest             *guestEnd
@@ -51,7 +55,7 @@ type site struct {
 
 	k     *datapath.Kernel
 	punts *puntLog
-	seq   uint32
+	seq   *uint32 // of the last end marker
 }
 
 // guestEnd is the guest's side of tapA.
@@ -77,7 +81,7 @@ func (g *guestEnd) send(t testing.TB, frames ...[]byte) {
 func newSite(t testing.TB, k kind) *site {
 	t.Helper()
 	stayOnOneCPU(t)
-	s := &site{TB: t, host: quietNS(t), lanNS: quietNS(t), vmNS: quietNS(t), guest: &guestEnd{}}
+	s := &site{TB: t, host: quietNS(t), lanNS: quietNS(t), vmNS: quietNS(t), guest: &guestEnd{}, seq: new(uint32)}
 	testenv.Veth(t, s.host, "lan0", s.lanNS, "eth0", corpus.G)
 	testenv.Veth(t, s.host, "vmB", s.vmNS, "eth0", corpus.B)
 	s.plugGuest(k)
@@ -101,6 +105,14 @@ func (s *site) bridge() {
 	for _, p := range []string{"lan0", "vmB"} {
 		s.host.Exec("ip", "link", "set", p, "type", "bridge_slave", "learning", "off")
 	}
+}
+
+// floodAll stops tapA from teaching the bridge, for rules under which the
+// guest may send with another's MAC.
+func (s *site) floodAll() {
+	s.Helper()
+	s.flood = true
+	s.host.Exec("ip", "link", "set", "tapA", "type", "bridge_slave", "learning", "off")
 }
 
 func (s *site) plugGuest(k kind) {
@@ -215,6 +227,7 @@ func (s *site) harden(index int) {
 // attach is protect, and harden where the program is to hang on tcx.
 func (s *site) attach(r guard.Rules, tcx bool) int {
 	s.Helper()
+	s.rules = r
 	index := s.protect("tapA", r)
 	if tcx {
 		s.harden(index)
@@ -234,8 +247,8 @@ func (s *site) counters(index int) datapath.Counters {
 // sentinel is a broadcast that every rule lets pass and no other frame equals:
 // when it has arrived, what was sent before it has arrived or never will.
 func (s *site) sentinel(src nic.MAC, from netip.Addr) []byte {
-	s.seq++
-	text := binary.BigEndian.AppendUint32([]byte("berth: end of the vector "), s.seq)
+	*s.seq++
+	text := binary.BigEndian.AppendUint32([]byte("berth: end of the vector "), *s.seq)
 	return wire.AppendUDP4(nil, wire.UDP4{
 		EthSrc: src, EthDst: corpus.BC, Src: from, Dst: netip.MustParseAddr("192.0.2.255"), SrcPort: 9, DstPort: 9, Payload: text,
 	})
