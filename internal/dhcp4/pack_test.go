@@ -204,6 +204,22 @@ func TestDropOrder(t *testing.T) {
 	}
 }
 
+// The name of option 81 outlasts the basics and gives way to what was asked.
+func TestDropOrderOfTheName(t *testing.T) {
+	name, echo := "5103000000", "5113"+"0affff"+text("web1.example.org")
+	for n, want := range map[int]string{
+		211: mask24 + gateway + dns + hostname + domain + t1Half + t2 + echo,
+		267: echo,
+		268: mask24 + gateway + t1Half,
+	} {
+		b := changed(fieldsUsed, filled(224, n))
+		got := Answer(server(b), asks(t, packet{options: "350101 3701e0" + name}))
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			wantOptions(t, isOffer+serverID+lease1d+filledHex(224, n)+want, got)
+		})
+	}
+}
+
 // An option too large for any message takes no other with it.
 func TestDropKeepsWhatFits(t *testing.T) {
 	b := changed(filled(224, 289))

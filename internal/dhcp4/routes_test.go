@@ -22,6 +22,8 @@ func TestClasslessRoutes(t *testing.T) {
 			"180a1b81" + "c00002fe" + "190ae50080" + "c00002fe" + "200ac67a2f" + "c00002fe" + defaultRoute},
 		"on-link route":   {[]func(*nic.Binding){route("198.51.100.0/24", "")}, "18c63364" + "00000000" + defaultRoute},
 		"host bits clear": {[]func(*nic.Binding){route("198.51.100.9/24", "192.0.2.254")}, "18c63364" + "c00002fe" + defaultRoute},
+		"host bits in the last octet sent": {[]func(*nic.Binding){route("10.229.0.200/25", "192.0.2.254")},
+			"190ae50080" + "c00002fe" + defaultRoute},
 		"no gateway": {[]func(*nic.Binding){
 			route("198.51.100.0/24", "192.0.2.254"), func(b *nic.Binding) { b.Gateway = ip("") },
 		}, "18c63364" + "c00002fe"},
@@ -101,10 +103,11 @@ func TestNoRouterWithRoutes(t *testing.T) {
 		change    func(*nic.Binding)
 		ask, want string
 	}{
-		"no routes":             {noRouter, "", head + basicSet},
-		"routes, nothing asked": {routed, "", head + mask24 + dns + hostname + domain + broadcast + t1Half + t2 + toTen},
-		"both asked":            {quiet, "37020379", head + toTen},
-		"only the router asked": {quiet, "370103", head + gateway},
+		"no routes":                {noRouter, "", head + basicSet},
+		"routes, nothing asked":    {routed, "", head + mask24 + dns + hostname + domain + broadcast + t1Half + t2 + toTen},
+		"both asked":               {quiet, "37020379", head + toTen},
+		"both asked, routes first": {quiet, "37027903", head + toTen},
+		"only the router asked":    {quiet, "370103", head + gateway},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantOptions(t, c.want, Answer(server(changed(c.change)), asks(t, packet{options: "350101" + c.ask})))

@@ -1,9 +1,6 @@
 package dhcp4
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
 // configuration is what may be told to this client, by code.
 type configuration map[uint8][]byte
@@ -116,13 +113,13 @@ func indexOf(items []item, code uint8) int {
 func (x *exchange) echoes(withName bool) []item {
 	var tail []item
 	if id, ok := x.m.options[optClientID]; ok {
-		tail = append(tail, item{code: optClientID, data: bytes.Clone(id)})
+		tail = append(tail, item{code: optClientID, data: id})
 	}
 	if name, ok := x.m.options[optClientFQDN]; ok && withName {
 		tail = append(tail, item{code: optClientFQDN, data: x.fqdn(name[0]), drop: unasked - 1})
 	}
 	if agent, ok := x.m.options[optRelayAgent]; ok && x.m.relayed() {
-		tail = append(tail, item{code: optRelayAgent, data: bytes.Clone(agent)})
+		tail = append(tail, item{code: optRelayAgent, data: agent})
 	}
 	return tail
 }

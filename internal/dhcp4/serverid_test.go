@@ -40,6 +40,8 @@ func TestServerID(t *testing.T) {
 		"the dummy is the NIC":       {kind: nic.ServerIDFirstHost, addresses: prefixes("169.254.0.1/32"), want: "169.254.0.2"},
 		"no IPv4":                    {addresses: prefixes("2001:db8::5/64"), want: "169.254.0.1"},
 		"interface":                  {kind: nic.ServerIDInterface, host: hosts, want: "192.0.2.250"},
+		"gateway, mapped":            {gateway: "::ffff:192.0.2.254", want: "192.0.2.254"},
+		"interface, mapped":          {kind: nic.ServerIDInterface, host: []netip.Addr{ip("::ffff:192.0.2.10"), ip("::ffff:192.0.2.3")}, want: "192.0.2.3"},
 		"interface has the NIC's":    {kind: nic.ServerIDInterface, host: []netip.Addr{ip("192.0.2.10"), ip("192.0.2.3")}, want: "192.0.2.3"},
 		"interface without IPv4":     {kind: nic.ServerIDInterface, host: hosts[:2], wait: reason.WaitServerID},
 		"interface without any":      {kind: nic.ServerIDInterface, wait: reason.WaitServerID},

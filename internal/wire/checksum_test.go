@@ -33,6 +33,7 @@ func TestUDP4Checksum(t *testing.T) {
 	}{
 		"as the kernel filled it":  {"00440043000d3e676265727468", 0x3e67},
 		"its own field is ignored": {"00440043000dffff6265727468", 0x3e67},
+		"header alone":             {"0044004300081234", 0x7b4b},
 		"router alert frame":       {"00440043000b97d46f7074", 0x97d4},
 		// 0x7b47 makes the words sum to 0xffff, whose complement is 0: sent
 		// as ones, because 0 would mean that there is no checksum.

@@ -18,6 +18,9 @@ const (
 	kernelShort = "525400aa0002525400aa00010800" +
 		"45000021919f400040112521c000020ac0000201" +
 		"00440043000d3e67" + "6265727468"
+	kernelEmpty = "525400aa0002525400aa00010800" + // derived: no payload, no padding
+		"4500001c919f400040112526c000020ac0000201" +
+		"0044004300084242"
 	kernelRouterAlert = "525400aa0002525400aa00010800" +
 		"46000023d52a400040114c8fc000020ac000020194040000" +
 		"00440043000b97d4" + "6f7074"
@@ -61,6 +64,7 @@ func TestParseReadsWhatTheKernelSent(t *testing.T) {
 		"udp checksum is wrong":  {strings.Replace(kernelShort, "3e67", "dead", 1), "berth"},
 		"udp checksum is absent": {strings.Replace(kernelShort, "3e67", "0000", 1), "berth"},
 		"udp shorter than ip":    {strings.Replace(kernelShort, "000d3e67", "000a3e67", 1), "be"},
+		"nothing but headers":    {kernelEmpty, ""},
 		"empty payload":          {strings.Replace(kernelShort, "000d3e67", "00083e67", 1), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
