@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,37 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
+}
+
+func (a *app) completionCommand() *cobra.Command {
+	shells := []string{"bash", "fish", "powershell", "zsh"}
+	return &cobra.Command{
+		Use:   "completion SHELL",
+		Short: "Print the completion script for bash, fish, powershell or zsh",
+		Long: `Print the completion script of a shell, which completes commands, flags and the names of NICs. For bash, for example:
+
+    berth completion bash > /usr/share/bash-completion/completions/berth`,
+		ValidArgs: shells,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || !slices.Contains(shells, args[0]) {
+				return usage("want one of %s", strings.Join(shells, ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.completion(cmd.Root(), args[0]) },
+	}
+}
+
+func (a *app) completion(root *cobra.Command, shell string) error {
+	switch shell {
+	case "bash":
+		return root.GenBashCompletionV2(a.stdout, true)
+	case "fish":
+		return root.GenFishCompletion(a.stdout, true)
+	case "powershell":
+		return root.GenPowerShellCompletionWithDesc(a.stdout)
+	}
+	return root.GenZshCompletion(a.stdout)
 }
 
 func (a *app) manCommand() *cobra.Command {

@@ -31,8 +31,11 @@ func (a *app) root() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		DisableAutoGenTag: true, // man pages have no date of their own: they are reproducible
+		PersistentPreRunE: a.checkOutput,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // ours knows a wrong shell
+		DisableAutoGenTag: true,                                             // man pages are reproducible
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -41,7 +44,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.listCommand(), a.showCommand(), a.statusCommand(), a.eventsCommand(), a.planCommand(), a.reasonsCommand(),
 		a.setCommand(), a.deleteCommand(), a.releaseCommand(), a.attachCommand(),
-		a.versionCommand(), a.manCommand(),
+		a.completionCommand(), a.versionCommand(), a.manCommand(),
 	)
 	return root
 }
@@ -87,6 +90,14 @@ func withFormats(cmd *cobra.Command, names ...string) *cobra.Command {
 }
 
 func known(cmd *cobra.Command) []string { return strings.Fields(cmd.Annotations[formats]) }
+
+// checkOutput refuses an -o that would be ignored.
+func (a *app) checkOutput(cmd *cobra.Command, _ []string) error {
+	if a.output != "" && len(known(cmd)) == 0 {
+		return usage("%s has no output formats", cmd.Name())
+	}
+	return nil
+}
 
 // format checks -o, and gives the default for none.
 func (a *app) format(cmd *cobra.Command) (string, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -69,7 +68,7 @@ func (a *app) set(cmd *cobra.Command, opts setOptions) error {
 		return err
 	}
 	var failed failures
-	changes := []api.Change{}
+	var changes []api.Change
 	for _, d := range docs {
 		change, err := a.setOne(cmd, d, opts)
 		if err != nil {
@@ -78,7 +77,7 @@ func (a *app) set(cmd *cobra.Command, opts setOptions) error {
 		}
 		changes = append(changes, change)
 	}
-	return errOr(failed, a.printChanges(format, "set", changes))
+	return errOr(failed, a.printChanges(format, verb{"set", "would be set", "already set"}, changes...))
 }
 
 // errOr prefers what failed on the node to a failure to print.
@@ -107,12 +106,12 @@ func (a *app) setOne(cmd *cobra.Command, d document, opts setOptions) (change ap
 
 // printChanges writes steps to the standard output, as data, and one line for
 // each NIC as a message.
-func (a *app) printChanges(format, verb string, changes []api.Change) error {
+func (a *app) printChanges(format string, v verb, changes ...api.Change) error {
 	if format != "text" {
-		return a.structured(format, changes)
+		return a.structured(format, append([]api.Change{}, changes...)) // [], not null
 	}
 	for _, c := range changes {
-		fmt.Fprintf(a.stderr, "%s: %s\n", printable(c.NIC), changeText(verb, c))
+		fmt.Fprintf(a.stderr, "%s: %s\n", printable(c.NIC), v.text(c))
 		if c.DryRun {
 			a.printPlan(api.Plan{Steps: c.Steps, Waits: c.Waits})
 		}
@@ -120,21 +119,33 @@ func (a *app) printChanges(format, verb string, changes []api.Change) error {
 	return nil
 }
 
-func changeText(verb string, c api.Change) string {
-	text := verb + ": nothing to change"
+// verb is how a change is worded.
+type verb struct{ did, would, not string }
+
+func (v verb) text(c api.Change) string {
+	text := v.not
 	switch {
 	case c.Changed && c.DryRun:
-		text = verb + ": would change"
+		text = v.would
 	case c.Changed:
-		text = verb + ": done"
+		text = v.did
 	}
 	if c.Now == nil {
 		return text
 	}
-	if why := whyText(*c.Now); why != "" {
-		return fmt.Sprintf("%s, now %s (%s)", text, c.Now.State, why)
+	return text + ", now " + stateText(*c.Now)
+}
+
+// stateText is the state with why it is so, unless that says the same.
+func stateText(n api.NIC) string {
+	why := whyText(n)
+	if why == "" {
+		return printable(string(n.State))
 	}
-	return fmt.Sprintf("%s, now %s", text, c.Now.State)
+	if strings.HasPrefix(why, string(n.State)+": ") {
+		return why
+	}
+	return fmt.Sprintf("%s (%s)", n.State, why)
 }
 
 func (a *app) deleteCommand() *cobra.Command {
@@ -184,15 +195,16 @@ func (a *app) delete(cmd *cobra.Command, name string, sel selection) error {
 			return err
 		}
 	}
+	words := verb{"deleted", "", "nothing to delete"}
 	if name == "" {
 		fmt.Fprintf(a.stderr, "no NIC has %s: nothing to delete\n", printable(sel.mac+sel.address))
-		return a.printChanges(format, "delete", nil)
+		return a.printChanges(format, words)
 	}
 	change, err := a.client().Delete(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
-	return a.printChanges(format, "delete", []api.Change{change})
+	return a.printChanges(format, words, change)
 }
 
 // find returns the NIC's name, or "" if there is none. Networks may use the
@@ -253,7 +265,7 @@ A NIC that is still declared by another source than the socket is refused: it wo
 			if err != nil {
 				return err
 			}
-			return a.printChanges(format, "release", []api.Change{change})
+			return a.printChanges(format, verb{"released", "", "nothing to release"}, change)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that the NIC shall not be filtered any more")
@@ -342,18 +354,13 @@ func (a *app) inForce(cmd *cobra.Command, name string, opts attachOptions) (api.
 	if err != nil || n.State == api.InForce || n.State == api.Stale {
 		return n, err
 	}
-	why := errors.New(string(n.State))
-	if text := whyText(n); text != "" {
-		why = fmt.Errorf("%w (%s)", why, text)
-	}
-	return n, &notInForce{name, why}
+	return n, &notInForce{n}
 }
 
 // notInForce exits like a wait that ended.
-type notInForce struct {
-	nic string
-	why error
-}
+type notInForce struct{ nic api.NIC }
 
-func (e *notInForce) Error() string        { return fmt.Sprintf("%s is not in force: %s", e.nic, e.why) }
+func (e *notInForce) Error() string {
+	return fmt.Sprintf("%s is not in force: %s", e.nic.Name, stateText(e.nic))
+}
 func (e *notInForce) Is(target error) bool { return target == api.ErrTimeout }

@@ -67,11 +67,10 @@ func usage(format string, args ...any) error { return &usageError{fmt.Errorf(for
 // exitCode is that of the first failure if there are several.
 func exitCode(err error) int {
 	var wrong *usageError
-	switch all := split(err); {
+	err = split(err)[0]
+	switch {
 	case err == nil:
 		return exitOK
-	case len(all) > 1:
-		return exitCode(all[0])
 	case errors.As(err, &wrong):
 		return exitUsage
 	case errors.Is(err, api.ErrUnreachable):
@@ -90,7 +89,8 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// failures are those of several documents, in the order of the file.
+// failures are those of several documents, in the order of the file; at least
+// one.
 type failures []error
 
 func (f failures) Error() string { return errors.Join(f...).Error() }

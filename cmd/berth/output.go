@@ -104,8 +104,42 @@ func escapeJSON(raw []byte) []byte {
 	return b.Bytes()
 }
 
+// toYAML writes JSON as YAML. A string is left bare only if every YAML reader
+// takes it for one: readers of YAML 1.1 see a number in an address like
+// 52:54:00:12:34:56, and all of them in an xid like 0e345678. Keys are the
+// API's own, and those of tags, which berthd checks; no guest chooses any.
 func toYAML(raw []byte) ([]byte, error) {
-	return yaml.JSONToYAML(raw)
+	var v any
+	if err := yaml.UnmarshalWithOptions(raw, &v, yaml.UseOrderedMap()); err != nil {
+		return nil, err
+	}
+	return yaml.MarshalWithOptions(v, yaml.CustomMarshaler(quoteYAML))
+}
+
+// quoteYAML gives a JSON string, which is a double-quoted YAML scalar too
+// (YAML 1.2.2 section 1.3).
+func quoteYAML(s string) ([]byte, error) {
+	if isWord(s) {
+		return []byte(s), nil
+	}
+	raw, err := json.Marshal(s)
+	return escapeJSON(raw), err
+}
+
+// isWord reports whether s is letters and inner hyphens, and none of the words
+// that mean something in YAML 1.1 or 1.2.
+func isWord(s string) bool {
+	switch strings.ToLower(s) {
+	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return false
+	}
+	for i, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r != '-' && (r < '0' || r > '9')) {
+			return false
+		}
+	}
+	return true
 }
 
 // colour is sparing: one word, and only for a person.

@@ -38,7 +38,7 @@ func TestClientErrors(t *testing.T) {
 		{invalid, api.ErrInvalid, "tap7: the document is refused"},
 		{empty, api.ErrInvalid, "the request has no document"},
 		{name, api.ErrInvalid, `".." is not an interface name`},
-		{timeout, api.ErrTimeout, "tap9 is not in force after 20ms: waiting (no host interface of that name yet): timed out"},
+		{timeout, api.ErrTimeout, "tap9 is not in force after 20ms: waiting (no host interface of that name yet)"},
 	}
 	for _, tt := range tests {
 		if !errors.Is(tt.err, tt.is) || tt.err.Error() != tt.text {

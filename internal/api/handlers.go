@@ -174,8 +174,14 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, timeout time.Dura
 	if err == nil || (!errors.Is(err, ErrTimeout) && !errors.Is(err, context.DeadlineExceeded)) {
 		return n, err
 	}
-	return n, fmt.Errorf("%s is not in force after %s: %s: %w", r.PathValue("name"), timeout, whyNot(n), ErrTimeout)
+	return n, &lateError{fmt.Sprintf("%s is not in force after %s: %s", r.PathValue("name"), timeout, whyNot(n))}
 }
+
+// lateError is an ErrTimeout that says what was waited for.
+type lateError struct{ detail string }
+
+func (e *lateError) Error() string        { return e.detail }
+func (e *lateError) Is(target error) bool { return target == ErrTimeout }
 
 func whyNot(n NIC) string {
 	switch {

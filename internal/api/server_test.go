@@ -124,9 +124,9 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/nics/tap8", "", problem(404, "Not Found", "tap8: not found")}, // nothing was changed
 		{"PUT", "/v1/nics/tap8", doc8, ok + `{"nic":"tap8","changed":true,"steps":["arm tap8"],"waits":["tap8: no-link"],"now":` + tap8 + `}`},
 		{"PUT", "/v1/nics/tap8", `{"nic":"tap8","mac":"52-54-00-AA-00-08","addresses":["192.0.2.8/24"]}`, ok + `{"nic":"tap8","changed":false,"now":` + tap8 + `}`},
-		{"PUT", "/v1/nics/tap8?wait=20ms", doc8, timeout("tap8 is declared, but: tap8 is not in force after 20ms: waiting (no host interface of that name yet): timed out", tap8)},
-		{"POST", "/v1/nics/tap8/wait?timeout=20ms", "", timeout("tap8 is not in force after 20ms: waiting (no host interface of that name yet): timed out", tap8)},
-		{"POST", "/v1/nics/tap1/wait?timeout=20ms", "", problem(504, "Gateway Timeout", "tap1 is not in force after 20ms: it is not declared: timed out")},
+		{"PUT", "/v1/nics/tap8?wait=20ms", doc8, timeout("tap8 is declared, but: tap8 is not in force after 20ms: waiting (no host interface of that name yet)", tap8)},
+		{"POST", "/v1/nics/tap8/wait?timeout=20ms", "", timeout("tap8 is not in force after 20ms: waiting (no host interface of that name yet)", tap8)},
+		{"POST", "/v1/nics/tap1/wait?timeout=20ms", "", problem(504, "Gateway Timeout", "tap1 is not in force after 20ms: it is not declared")},
 		{"DELETE", "/v1/nics/tap8", "", ok + `{"nic":"tap8","changed":true}`},
 		{"DELETE", "/v1/nics/tap8", "", ok + `{"nic":"tap8","changed":false}`},
 		{"POST", "/v1/nics/tap7/release", "", ok + `{"nic":"tap7","changed":true}`},
