@@ -3,7 +3,7 @@ package wire
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"net/netip"
 	"os"
 	"runtime"
@@ -173,30 +173,40 @@ func (s *site) bridgeNetfilter(on bool) {
 	}
 }
 
-// openKernel loads the kernel program with pins of this test's own and drains
-// its rings.
+// openKernel loads the kernel program and drains its rings.
 func (s *site) openKernel() {
 	s.Helper()
-	dir := fmt.Sprintf("/sys/fs/bpf/%s", s.host.Name)
-	k, err := datapath.Open(dir)
+	s.loadKernel()
+	s.drain()
+}
+
+// loadKernel loads the kernel program with pins of this test's own.
+func (s *site) loadKernel() {
+	s.Helper()
+	dir := "/sys/fs/bpf/" + s.host.Name
+	var err error
+	s.host.Do(func() { s.k, err = datapath.Open(dir) }) // it works in the caller's namespace
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.k, s.punts = k, &puntLog{}
+	s.punts = &puntLog{}
+	s.Cleanup(func() {
+		if err := errors.Join(s.k.Close(), os.RemoveAll(dir)); err != nil {
+			s.Error(err)
+		}
+	})
+}
+
+// drain reads the rings until the test ends.
+func (s *site) drain() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- k.Run(ctx, datapath.Handlers{Punt: s.punts.add, Sample: func(datapath.Sample) {}})
+		done <- s.k.Run(ctx, datapath.Handlers{Punt: s.punts.add, Sample: func(datapath.Sample) {}})
 	}()
 	s.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			s.Error(err)
-		}
-		if err := k.Close(); err != nil {
-			s.Error(err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
 			s.Error(err)
 		}
 	})
