@@ -65,6 +65,7 @@ type Agent struct {
 	wake     chan struct{}
 	fromDir  chan dir.Update
 	requests chan request
+	waiting  atomic.Int32 // requests that wait for the loop
 	view     atomic.Pointer[view]
 	book     book
 
@@ -202,6 +203,8 @@ func (a *Agent) pause(pending bool) time.Duration {
 // do runs f on the loop's goroutine and waits for it.
 func (a *Agent) do(ctx context.Context, f func()) error {
 	r := request{do: f, done: make(chan struct{})}
+	a.waiting.Add(1)
+	defer a.waiting.Add(-1)
 	select {
 	case a.requests <- r:
 	case <-ctx.Done():

@@ -40,7 +40,7 @@ func (a *Agent) pass() (pending bool) {
 	if len(a.failed) > 0 || a.lockError != "" {
 		a.nextTry = time.Now().Add(retry)
 	}
-	return a.hardenOne(harden)
+	return a.harden(harden)
 }
 
 // readBack looks again at what the steps have left installed.
@@ -234,18 +234,23 @@ func (a *Agent) applyLock(steps []plan.Step, verb plan.Verb) {
 	a.armed = plan.Armed{Names: names, Patterns: patterns}
 }
 
-// hardenOne does one of the slow steps, which wait for the kernel's grace
-// periods, so that everything else comes between two of them.
-func (a *Agent) hardenOne(steps []plan.Step) (more bool) {
-	if len(steps) == 0 {
-		return false
+// hardenFor is how long the loop hardens before it looks at the world again.
+const hardenFor = 200 * time.Millisecond
+
+// harden makes the slow steps, which wait for the kernel's grace periods, for
+// a while, and stops early if anything else is to be done.
+func (a *Agent) harden(steps []plan.Step) (more bool) {
+	begin := time.Now()
+	for _, s := range steps {
+		if err := a.applyStep(s); err != nil {
+			// Not a failure of the NIC: its clsact filters stand.
+			a.opt.Log.Warn("hardening failed; the clsact filters stay", "nic", s.NIC, "ifindex", s.Index, "err", err)
+			a.nextTry = time.Now().Add(retry)
+			return false
+		}
+		if time.Since(begin) > hardenFor || len(a.wake) > 0 || len(a.fromDir) > 0 || a.waiting.Load() > 0 {
+			break
+		}
 	}
-	s := steps[0]
-	if err := a.applyStep(s); err != nil {
-		// Not a failure of the NIC: its clsact filters stand.
-		a.opt.Log.Warn("hardening failed; the clsact filters stay", "nic", s.NIC, "ifindex", s.Index, "err", err)
-		a.nextTry = time.Now().Add(retry)
-		return false
-	}
-	return true // look again: there may be more, and what is shown is read back
+	return len(steps) > 0 // look again: what is shown is read back
 }

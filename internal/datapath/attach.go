@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,10 +14,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// hooks are the pinned tcx links of one NIC, by direction; nil where there is
-// none.
-type hooks [2]link.Link
 
 const (
 	in  = 0 // what the guest sends
@@ -43,9 +40,26 @@ func (k *Kernel) program(dir int) *ebpf.Program {
 	return k.progs.ToGuest
 }
 
-func (h *hooks) close() error {
+// openPins opens the NIC's pinned links, by direction; nil where there is no
+// pin. They are opened for a moment only: a thousand NICs' links held open are
+// descriptors that select(2) elsewhere in the process cannot count to.
+func (k *Kernel) openPins(index int) (pins [2]link.Link, err error) {
+	for d := range directions {
+		l, err := link.LoadPinnedLink(k.pin(d, index), nil)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return pins, errors.Join(err, closeLinks(pins))
+		}
+		pins[d] = l
+	}
+	return pins, nil
+}
+
+func closeLinks(links [2]link.Link) error {
 	var errs []error
-	for _, l := range h {
+	for _, l := range links {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}
@@ -53,41 +67,81 @@ func (h *hooks) close() error {
 	return errors.Join(errs...)
 }
 
-// ifindex returns the device both links hang on, 0 if either hangs on none:
-// the device was deleted or somebody detached the link.
-func (h *hooks) ifindex() (int, error) {
-	n := 0
-	for _, l := range h {
-		if l == nil {
-			return 0, nil
-		}
-		info, err := l.Info()
-		if err != nil {
-			return 0, err
-		}
-		t := info.TCX()
-		if t == nil || t.Ifindex == 0 {
-			return 0, nil
-		}
-		n = int(t.Ifindex)
+// alive reports whether a NIC's pinned links still hang on a device, in this
+// namespace or another.
+func (k *Kernel) alive(index int) (bool, error) {
+	pins, err := k.openPins(index)
+	if err != nil {
+		return false, err
 	}
-	return n, nil
+	for _, l := range pins {
+		n, err := ifindexOf(l)
+		if err != nil || n == 0 {
+			return false, errors.Join(err, closeLinks(pins))
+		}
+	}
+	return true, closeLinks(pins)
 }
 
-// adopt takes over the links that an earlier process pinned, puts this
-// build's programs in their place and sweeps what a crash left half done.
-func (k *Kernel) adopt() error {
+// ifindexOf returns the device a link hangs on, 0 if there is no link, or its
+// device was deleted or somebody detached it.
+func ifindexOf(l link.Link) (int, error) {
+	if l == nil {
+		return 0, nil
+	}
+	info, err := l.Info()
+	if err != nil {
+		return 0, err
+	}
+	if t := info.TCX(); t != nil {
+		return int(t.Ifindex), nil
+	}
+	return 0, nil
+}
+
+// pinned returns every ifindex that has a pin.
+func (k *Kernel) pinned() (map[int]bool, error) {
 	entries, err := os.ReadDir(k.dir)
 	if err != nil {
-		return fmt.Errorf("read pins: %w", err)
+		return nil, fmt.Errorf("read pins: %w", err)
 	}
+	found := map[int]bool{}
 	for _, e := range entries {
-		dir, index, ok := parsePin(e.Name())
-		if !ok {
-			continue
+		if _, index, ok := parsePin(e.Name()); ok {
+			found[index] = true
 		}
-		if err := k.adoptLink(dir, index); err != nil {
-			return fmt.Errorf("take over %s: %w", e.Name(), err)
+	}
+	return found, nil
+}
+
+// hung reports whether our programs are at both tcx hooks of the device.
+func (k *Kernel) hung(index int) (bool, error) {
+	if !k.tcx {
+		return false, nil
+	}
+	for d := range directions {
+		r, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: directions[d].tcx})
+		if err != nil {
+			return false, ignoreGone(err)
+		}
+		ours := func(p link.AttachedProgram) bool { return p.ID == k.ids[d] }
+		if !slices.ContainsFunc(r.Programs, ours) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// adopt puts this build's programs into the links that an earlier process
+// pinned, and sweeps what a crash left half done.
+func (k *Kernel) adopt() error {
+	found, err := k.pinned()
+	if err != nil {
+		return err
+	}
+	for index := range found {
+		if err := k.adoptLinks(index); err != nil {
+			return fmt.Errorf("take over the links of ifindex %d: %w", index, err)
 		}
 	}
 	if err := k.adoptFilters(); err != nil {
@@ -106,57 +160,29 @@ func parsePin(name string) (dir, index int, ok bool) {
 	return 0, 0, false
 }
 
-func (k *Kernel) adoptLink(dir, index int) error {
-	l, err := link.LoadPinnedLink(k.pin(dir, index), nil)
+func (k *Kernel) adoptLinks(index int) error {
+	pins, err := k.openPins(index)
 	if err != nil {
 		return err
 	}
-	h := k.links[index]
-	if h == nil {
-		h = &hooks{}
-		k.links[index] = h
+	for d, l := range pins {
+		n, err := ifindexOf(l)
+		if err == nil && n != 0 {
+			err = l.Update(k.program(d))
+		}
+		if err != nil {
+			return errors.Join(err, closeLinks(pins))
+		}
 	}
-	h[dir] = l
-	info, err := l.Info()
-	if err != nil {
-		return err
-	}
-	same, err := sameProgram(info.Program, k.program(dir))
-	if err != nil || same || info.TCX() == nil || info.TCX().Ifindex == 0 {
-		return err
-	}
-	return l.Update(k.program(dir))
-}
-
-// sameProgram compares by tag, the kernel's hash of the instructions.
-func sameProgram(id ebpf.ProgramID, p *ebpf.Program) (bool, error) {
-	old, err := ebpf.NewProgramFromID(id)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = old.Close() }() // only looked at
-	a, err := old.Info()
-	if err != nil {
-		return false, err
-	}
-	b, err := p.Info()
-	if err != nil {
-		return false, err
-	}
-	return a.Tag == b.Tag, nil
+	return closeLinks(pins)
 }
 
 // adoptFilters puts this build's programs into the clsact filters of NICs
 // that have no tcx links, and removes filters left beside complete links.
 func (k *Kernel) adoptFilters() error {
 	return k.eachRules(func(index int, _ *berthNicRules) error {
-		if h := k.links[index]; h != nil {
-			if n, err := h.ifindex(); err == nil && n == index {
-				return ignoreGone(k.removeFilters(index))
-			}
+		if hung, err := k.hung(index); err != nil || hung {
+			return errors.Join(err, k.removeFilters(index))
 		}
 		have, err := k.filters(index)
 		if err != nil || !have {
@@ -180,34 +206,28 @@ func (k *Kernel) pin(dir, index int) string {
 
 // attachTCX hangs pinned links on the device, first in line at each hook.
 func (k *Kernel) attachTCX(index int) error {
-	h := &hooks{}
 	for d := range directions {
 		l, err := link.AttachTCX(link.TCXOptions{
 			Interface: index, Program: k.program(d), Attach: directions[d].tcx, Anchor: link.Head(),
 		})
 		if err != nil {
-			return errors.Join(fmt.Errorf("attach %s: %w", directions[d].tcx, err), h.close())
+			return fmt.Errorf("attach %s: %w", directions[d].tcx, err)
 		}
-		h[d] = l
-		if err := l.Pin(k.pin(d, index)); err != nil {
-			return errors.Join(fmt.Errorf("pin %s: %w", directions[d].tcx, err), h.close())
+		// The pin keeps it; without one it goes with the descriptor.
+		if err := errors.Join(l.Pin(k.pin(d, index)), l.Close()); err != nil {
+			return fmt.Errorf("pin %s: %w", directions[d].tcx, err)
 		}
 	}
-	k.links[index] = h
 	return nil
 }
 
-// dropLinks unpins and closes the NIC's links, detaching what still hangs.
+// dropLinks unpins the NIC's links, detaching what still hangs.
 func (k *Kernel) dropLinks(index int) error {
 	var errs []error
 	for d := range directions {
 		if err := os.Remove(k.pin(d, index)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
-	}
-	if h := k.links[index]; h != nil {
-		errs = append(errs, h.close())
-		delete(k.links, index)
 	}
 	return errors.Join(errs...)
 }
@@ -219,11 +239,11 @@ func (k *Kernel) addFilters(index int) error {
 	q := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
-	if err := netlink.QdiscAdd(q); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := k.nl.QdiscAdd(q); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add clsact qdisc: %w", err)
 	}
 	for d := range directions {
-		if err := netlink.FilterReplace(k.filter(d, index)); err != nil {
+		if err := k.nl.FilterReplace(k.filter(d, index)); err != nil {
 			return fmt.Errorf("add filter %s: %w", directions[d].filter, err)
 		}
 	}
@@ -245,7 +265,7 @@ func (k *Kernel) filter(dir, index int) *netlink.BpfFilter {
 // filters reports whether both of our filters are on the device.
 func (k *Kernel) filters(index int) (bool, error) {
 	for d := range directions {
-		ours, _, err := listFilters(index, d)
+		ours, _, err := k.listFilters(index, d)
 		if err != nil || !ours {
 			return false, err
 		}
@@ -254,9 +274,9 @@ func (k *Kernel) filters(index int) (bool, error) {
 }
 
 // listFilters reports whether our filter is at the hook, and how many others.
-func listFilters(index, dir int) (ours bool, others int, err error) {
+func (k *Kernel) listFilters(index, dir int) (ours bool, others int, err error) {
 	dev := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
-	fs, err := netlink.FilterList(dev, directions[dir].parent)
+	fs, err := k.nl.FilterList(dev, directions[dir].parent)
 	if err != nil {
 		return false, 0, ignoreGone(err)
 	}
@@ -274,7 +294,7 @@ func listFilters(index, dir int) (ours bool, others int, err error) {
 func (k *Kernel) removeFilters(index int) error {
 	left, had := 0, false
 	for d := range directions {
-		ours, others, err := listFilters(index, d)
+		ours, others, err := k.listFilters(index, d)
 		if err != nil {
 			return err
 		}
@@ -283,7 +303,7 @@ func (k *Kernel) removeFilters(index int) error {
 			continue
 		}
 		had = true
-		if err := netlink.FilterDel(k.filter(d, index)); ignoreGone(err) != nil {
+		if err := k.nl.FilterDel(k.filter(d, index)); ignoreGone(err) != nil {
 			return fmt.Errorf("remove filter %s: %w", directions[d].filter, err)
 		}
 	}
@@ -293,5 +313,5 @@ func (k *Kernel) removeFilters(index int) error {
 	q := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
-	return ignoreGone(netlink.QdiscDel(q))
+	return ignoreGone(k.nl.QdiscDel(q))
 }

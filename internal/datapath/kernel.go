@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,8 +32,9 @@ type Kernel struct {
 	maps  maps
 	progs programs
 	tcx   bool
-	links map[int]*hooks // by ifindex; only handles, the truth is asked of them
-	set   uint32         // the last set number used
+	ids   [2]ebpf.ProgramID // of the programs, by direction
+	nl    *netlink.Handle
+	set   uint32 // the last set number used
 }
 
 type maps struct {
@@ -59,7 +61,7 @@ type programs struct {
 // earlier process pinned there. A program of another build is replaced in
 // place, without an unfiltered instant.
 func Open(dir string) (*Kernel, error) {
-	k := &Kernel{dir: filepath.Join(dir, layout), links: map[int]*hooks{}}
+	k := &Kernel{dir: filepath.Join(dir, layout)}
 	if err := k.prepareDir(dir); err != nil {
 		return nil, err
 	}
@@ -70,11 +72,30 @@ func Open(dir string) (*Kernel, error) {
 	if err := k.load(); err != nil {
 		return nil, err
 	}
-	k.tcx = haveTCX(k.progs.FromGuest)
-	if err := k.adopt(); err != nil {
+	if err := k.prepare(); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
+}
+
+// prepare finds out what the kernel has and takes over what is there.
+func (k *Kernel) prepare() (err error) {
+	if k.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	for d := range directions {
+		info, err := k.program(d).Info()
+		if err != nil {
+			return fmt.Errorf("read program: %w", err)
+		}
+		id, ok := info.ID()
+		if !ok {
+			return errors.New("this kernel gives programs no number")
+		}
+		k.ids[d] = id
+	}
+	k.tcx = haveTCX(k.progs.FromGuest)
+	return k.adopt()
 }
 
 // prepareDir refuses to work beside pins of another layout: two guards with
@@ -136,8 +157,8 @@ func (k *Kernel) load() error {
 // Close lets go of everything; what is pinned stays in force.
 func (k *Kernel) Close() error {
 	var errs []error
-	for _, h := range k.links {
-		errs = append(errs, h.close())
+	if k.nl != nil {
+		k.nl.Close()
 	}
 	for _, m := range k.maps.all() {
 		errs = append(errs, m.Close())

@@ -23,14 +23,18 @@ func (k *Kernel) Installed() ([]plan.Installed, error) {
 	if err != nil {
 		return nil, err
 	}
-	for index := range k.links {
+	pins, err := k.pinned()
+	if err != nil {
+		return nil, err
+	}
+	for index := range pins {
 		if _, ok := found[index]; !ok {
 			found[index] = plan.Installed{Index: index}
 		}
 	}
 	all := make([]plan.Installed, 0, len(found))
 	for index, in := range found {
-		if err := k.readAttachment(&in); err != nil {
+		if err := k.readAttachment(&in, pins[index]); err != nil {
 			return nil, fmt.Errorf("read attachment of ifindex %d: %w", index, err)
 		}
 		all = append(all, in)
@@ -39,28 +43,25 @@ func (k *Kernel) Installed() ([]plan.Installed, error) {
 	return all, nil
 }
 
-func (k *Kernel) readAttachment(in *plan.Installed) error {
-	var err error
-	if in.Attach, err = k.attached(in.Index); err != nil {
+func (k *Kernel) readAttachment(in *plan.Installed, pinned bool) (err error) {
+	if in.Attach, err = k.attached(in.Index); err != nil || !pinned || in.Attach == plan.TCX {
 		return err
 	}
-	if h := k.links[in.Index]; h != nil && in.Attach != plan.TCX {
-		n, err := h.ifindex()
-		in.Gone = err == nil && n == 0
-	}
-	return nil
+	alive, err := k.alive(in.Index)
+	in.Moved = alive
+	in.Gone = !alive && in.Attach == plan.Detached
+	return err
 }
 
-// attached asks the kernel how the guard hangs on the device.
+// attached asks the kernel how the guard hangs on the device of this
+// namespace that has the ifindex.
 func (k *Kernel) attached(index int) (plan.Attach, error) {
-	if h := k.links[index]; h != nil {
-		n, err := h.ifindex()
-		if err != nil {
-			return plan.Detached, err
-		}
-		if n == index {
-			return plan.TCX, nil
-		}
+	hung, err := k.hung(index)
+	if err != nil {
+		return plan.Detached, err
+	}
+	if hung {
+		return plan.TCX, nil
 	}
 	have, err := k.filters(index)
 	if err != nil || !have {

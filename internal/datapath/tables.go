@@ -24,11 +24,9 @@ func (k *Kernel) Guard(index int, name string, r guard.Rules) error {
 	if at != plan.Detached {
 		return nil
 	}
-	if h := k.links[index]; h != nil {
-		// Dead or partial links of an earlier device or a foreign detach.
-		if err := k.dropLinks(index); err != nil {
-			return fmt.Errorf("drop dead links: %w", err)
-		}
+	// Dead or partial links of an earlier device or a foreign detach.
+	if err := k.dropLinks(index); err != nil {
+		return fmt.Errorf("drop dead links: %w", err)
 	}
 	return k.addFilters(index)
 }

@@ -202,7 +202,7 @@ func (c *computation) freshen(l Link) Installed {
 	if !ok {
 		return Installed{Index: l.Index}
 	}
-	if have.Gone || have.Attach == Detached && have.Name != l.Name {
+	if have.Gone || have.Moved || have.Attach == Detached && have.Name != l.Name {
 		c.forget(have, "an earlier device")
 		delete(c.installed, l.Index)
 		return Installed{Index: l.Index}
@@ -274,7 +274,7 @@ func (c *computation) leftover(i Installed) {
 	}
 	l, lives := c.byIndex[i.Index]
 	switch {
-	case i.Gone || !lives && i.Attach != TCX:
+	case i.Gone || !lives && !i.Moved:
 		c.forget(i, "the device is gone")
 	case !lives:
 		// Its guard went with it and stays; nobody answers it there.
@@ -294,7 +294,7 @@ func (c *computation) leftover(i Installed) {
 // movedAway reports whether the NIC's device lives on in another namespace.
 func (c *computation) movedAway(name string) bool {
 	for _, i := range c.in.Installed {
-		if _, lives := c.byIndex[i.Index]; i.Name == name && !lives && !i.Gone && i.Attach == TCX {
+		if _, lives := c.byIndex[i.Index]; i.Name == name && !lives && i.Moved {
 			return true
 		}
 	}

@@ -209,6 +209,7 @@ func TestIndexReuseAndRename(t *testing.T) {
 	w.installed(77).Gone = true
 	s.turn("tap8 is deleted, and a new tap7 gets its index")
 	w.links()
+	*w.installed(77) = plan.Installed{Index: 77, Name: "tap7", Digest: w.installed(77).Digest, Moved: true}
 	s.turn("tap7 is moved to another namespace")
 	s.golden("rename")
 }

@@ -42,10 +42,9 @@ type Installed struct {
 	Index  int
 	Name   string // the NIC name it was installed for
 	Attach Attach // the weaker of the two directions
-	Both   bool   // tcx and clsact at once: a hardening was interrupted
 	Digest uint64 // of the guard's rules in force; 0: none
 	Gone   bool   // the device does not exist any more; the pins are dead
-	Moved  bool   // the device lives on in another namespace
+	Moved  bool   // the pins hang on a device that is not here: it was moved to another namespace
 }
 
 // String names the attachment.
