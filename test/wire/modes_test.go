@@ -105,20 +105,7 @@ func TestClosedOnTheWire(t *testing.T) {
 			index := s.attach(r, true)
 			want := outcome{}
 			want.Counters.Dropped = map[reason.Reason]uint64{}
-			var frames [][]byte
-			for _, v := range corpus.All() {
-				if v.ToGuest {
-					continue
-				}
-				for _, f := range v.Frames {
-					if verdict := s.judge(false, f); verdict.Action == guard.Pass {
-						t.Errorf("%s %s passes", v.ID, v.Case)
-					} else if reachesHook(f) {
-						s.expectFromGuest(&want, f, verdict)
-					}
-				}
-				frames = append(frames, v.Frames...)
-			}
+			frames := s.allDenied(&want)
 			s.guest.send(t, frames...)
 			// The guest can't send the end marker; the neighbour does.
 			end := s.sentinel(corpus.B, corpus.B4)
@@ -135,6 +122,26 @@ func TestClosedOnTheWire(t *testing.T) {
 			}
 		})
 	}
+}
+
+// allDenied returns every frame a guest of the corpus sends, expecting none to
+// pass.
+func (s *site) allDenied(want *outcome) [][]byte {
+	var frames [][]byte
+	for _, v := range corpus.All() {
+		if v.ToGuest {
+			continue
+		}
+		for _, f := range v.Frames {
+			if verdict := s.judge(false, f); verdict.Action == guard.Pass {
+				s.Errorf("%s %s passes", v.ID, v.Case)
+			} else if reachesHook(f) {
+				s.expectFromGuest(want, f, verdict)
+			}
+		}
+		frames = append(frames, v.Frames...)
+	}
+	return frames
 }
 
 // towardsNeighbour adds one plain broadcast towards the guest.

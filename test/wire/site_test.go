@@ -31,8 +31,9 @@ const patience = 10 * time.Second
 type kind string
 
 const (
-	veth kind = "veth"
-	tap  kind = "tap"
+	veth       kind = "veth"
+	tap        kind = "tap"
+	multiqueue kind = "multiqueue tap"
 )
 
 // site is a small host: a bridge with the managed port tapA, another VM's port
@@ -56,26 +57,6 @@ type site struct {
 	k     *datapath.Kernel
 	punts *puntLog
 	seq   *uint32 // of the last end marker
-}
-
-// guestEnd is the guest's side of tapA.
-type guestEnd struct {
-	*end                 // of a veth
-	ns   *testenv.NS     // of a veth
-	tap  *testenv.TapDev // or a tap
-	ear  listener
-}
-
-// send lets the guest send.
-func (g *guestEnd) send(t testing.TB, frames ...[]byte) {
-	t.Helper()
-	if g.tap == nil {
-		g.end.send(t, frames...)
-		return
-	}
-	for _, f := range frames {
-		g.tap.Send(f)
-	}
 }
 
 func newSite(t testing.TB, k kind) *site {
@@ -113,19 +94,6 @@ func (s *site) floodAll() {
 	s.Helper()
 	s.flood = true
 	s.host.Exec("ip", "link", "set", "tapA", "type", "bridge_slave", "learning", "off")
-}
-
-func (s *site) plugGuest(k kind) {
-	s.Helper()
-	if k == tap {
-		s.guest.tap = testenv.Tap(s.TB, s.host, "tapA")
-		s.guest.ear = &tapEar{s.guest.tap}
-		return
-	}
-	s.guest.ns = quietNS(s.TB)
-	testenv.Veth(s.TB, s.host, "tapA", s.guest.ns, "eth0", corpus.M)
-	s.guest.end = newEnd(s.TB, s.guest.ns, "eth0")
-	s.guest.ear = &ear{s: s.guest.end.sniffer}
 }
 
 // quietNS is a namespace whose devices send nothing on their own.
