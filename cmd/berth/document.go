@@ -76,12 +76,12 @@ func splitDocuments(content []byte) []document {
 		body = nil
 	}
 	for text := range bytes.Lines(content) {
-		switch rest, marker := cutMarker(text); {
-		case marker == "---":
+		switch rest, marker := cutMarker(text); marker {
+		case "---":
 			flush()
 			// What follows on the marker's line keeps its column.
 			start, body = line, append([]byte("   "), rest...)
-		case marker == "...":
+		case "...":
 			flush()
 			start = line + 1
 		default:

@@ -97,7 +97,8 @@ func (f failures) Error() string { return errors.Join(f...).Error() }
 
 // split takes failures apart.
 func split(err error) []error {
-	if all, ok := err.(failures); ok {
+	var all failures
+	if errors.As(err, &all) {
 		return all
 	}
 	return []error{err}

@@ -156,8 +156,9 @@ func (a *app) stateWord(s api.State) string {
 		return a.colour(string(s), "32")
 	case api.Stale, api.Waiting:
 		return a.colour(string(s), "33")
+	default: // closed, failed, and what a newer agent may say
+		return a.colour(printable(string(s)), "31")
 	}
-	return a.colour(printable(string(s)), "31")
 }
 
 // stamp prints a moment as the agent's clock has it.

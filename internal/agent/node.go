@@ -158,7 +158,7 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 	if err := a.mayHold(b); err != nil {
 		return c, err
 	}
-	if old, ok := a.stored(name); ok && old.Digest() == b.Digest() {
+	if old := a.stored(name); old != nil && old.Digest() == b.Digest() {
 		return a.afterChange(ctx, c)
 	}
 	c.Changed = true
@@ -173,7 +173,7 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 	if err := a.opt.Store.Put(b); err != nil {
 		return c, fmt.Errorf("keep binding of NIC %s: %w", name, err)
 	}
-	a.audit(ctx, "set", name)
+	a.audit(ctx, name, b)
 	a.merge()
 	a.pass()
 	return a.afterChange(ctx, c)
@@ -221,13 +221,14 @@ func (a *Agent) with(b *nic.Binding) ([]nic.Binding, []manifest.Problem) {
 	return append(all, *b), problems
 }
 
-func (a *Agent) stored(name string) (*nic.Binding, bool) {
+// stored returns what the socket has set for a NIC, nil if nothing.
+func (a *Agent) stored(name string) *nic.Binding {
 	all, _ := a.opt.Store.All()
 	i := slices.IndexFunc(all, func(b nic.Binding) bool { return b.NIC == name })
 	if i < 0 {
-		return nil, false
+		return nil
 	}
-	return &all[i], true
+	return &all[i]
 }
 
 // preview computes the plan as if b were set, and changes nothing.
@@ -254,7 +255,7 @@ func (a *Agent) Delete(ctx context.Context, name string) (api.Change, error) {
 	c := api.Change{NIC: name}
 	var err error
 	e := a.do(ctx, func() {
-		if _, ok := a.stored(name); !ok {
+		if a.stored(name) == nil {
 			err = a.notMine(name)
 			return
 		}
@@ -262,7 +263,7 @@ func (a *Agent) Delete(ctx context.Context, name string) (api.Change, error) {
 			return
 		}
 		c.Changed = true
-		a.audit(ctx, "delete", name)
+		a.audit(ctx, name, nil)
 		a.merge()
 		a.pass()
 		c, err = a.afterChange(ctx, c)
@@ -300,16 +301,33 @@ func (a *Agent) releaseNow(ctx context.Context, name string) (api.Change, error)
 		return c, nil
 	}
 	a.release[name] = true
-	a.audit(ctx, "release", name)
+	a.audit(ctx, name, nil)
 	a.pass()
 	c.Changed = true
 	return a.afterChange(ctx, c)
 }
 
-// audit leaves a line for every change that somebody asked for.
-func (a *Agent) audit(ctx context.Context, what, name string) {
+// audit leaves a line with who asked, before and after; after is nil for a
+// binding withdrawn and a NIC released.
+func (a *Agent) audit(ctx context.Context, name string, after *nic.Binding) {
 	who, _ := api.ActorFrom(ctx)
-	a.opt.Log.Info("changed by request", "nic", name, "change", what, "actor", who.String())
+	var before *nic.Binding
+	if w, ok := a.wants.ByNIC[name]; ok {
+		before = w.Binding
+	}
+	a.opt.Log.Info("binding changed", "nic", name, "actor", who.String(), "before", text(before), "after", text(after))
+}
+
+// text prints a binding in one line of the file format.
+func text(b *nic.Binding) string {
+	if b == nil {
+		return "none"
+	}
+	doc, err := manifest.Encode(b)
+	if err != nil {
+		return err.Error()
+	}
+	return string(doc)
 }
 
 // Plan implements api.Planner.

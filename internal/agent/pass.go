@@ -226,12 +226,21 @@ func (a *Agent) applyLock(steps []plan.Step, verb plan.Verb) {
 	}
 	slices.Sort(names)
 	slices.Sort(patterns)
-	if err := a.opt.Lock.Apply(lock.Desired{Mark: datapath.Mark, Names: names, Patterns: patterns}); err != nil {
+	if err := a.setLock(lock.Desired{Mark: datapath.Mark, Names: names, Patterns: patterns}); err != nil {
 		a.lockError = err.Error()
 		a.opt.Log.Error("second lock failed", "err", err)
 		return
 	}
 	a.armed = plan.Armed{Names: names, Patterns: patterns}
+}
+
+// setLock leaves no empty tables behind: what berth has nothing to do with, it
+// is not seen on.
+func (a *Agent) setLock(d lock.Desired) error {
+	if len(d.Names)+len(d.Patterns) == 0 {
+		return a.opt.Lock.Remove()
+	}
+	return a.opt.Lock.Apply(d)
 }
 
 // hardenFor is how long the loop hardens before it looks at the world again.

@@ -116,7 +116,7 @@ func drain(t *testing.T, in *bufio.Reader, last uint64) (seen, missed uint64) {
 	t.Helper()
 	// The first line was read already.
 	head := strings.NewReader("HTTP/1.1 200 OK\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(head, in)), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(head, in)), nil) //nolint:bodyclose // see below
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestStuckReader(t *testing.T) {
 	for range 4096 {
 		node.Add(api.Event{Kind: "dropped", Text: strings.Repeat("x", 1000)})
 	}
-	time.Sleep(300 * time.Millisecond) // six times what it may take
+	time.Sleep(300 * time.Millisecond) //nolint:forbidigo // six times what it may take; there is nothing to wait for
 	n := 0
 	for ; ; n++ {
 		if _, err := in.ReadString('\n'); err != nil {

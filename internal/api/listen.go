@@ -181,7 +181,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	actor, err := peer(c)
 	if err != nil {
-		c.Close() // the peer is gone already; the next one may not be
+		_ = c.Close() // the peer is gone already; the next one may not be
 	}
 	return &conn{UnixConn: c, actor: actor, free: sync.OnceFunc(func() { <-l.slots })}, nil
 }

@@ -211,8 +211,14 @@ func TestNodeFails(t *testing.T) {
 	node.Break(errors.New("maps are gone"))
 	want := problem(500, "Internal Server Error", "maps are gone") + "\n"
 	for _, r := range [][3]string{
-		{"GET", "/healthz"}, {"GET", "/v1/status"}, {"GET", "/v1/nics"}, {"GET", "/v1/nics/tap7"}, {"GET", "/v1/plan"},
-		{"PUT", "/v1/nics/tap7", doc7}, {"POST", "/v1/plan", doc7}, {"DELETE", "/v1/nics/tap7"},
+		{"GET", "/healthz"},
+		{"GET", "/v1/status"},
+		{"GET", "/v1/nics"},
+		{"GET", "/v1/nics/tap7"},
+		{"GET", "/v1/plan"},
+		{"PUT", "/v1/nics/tap7", doc7},
+		{"POST", "/v1/plan", doc7},
+		{"DELETE", "/v1/nics/tap7"},
 	} {
 		if diff := cmp.Diff(want, ask(t, c, r[0], r[1], r[2])); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", r[0], r[1], diff)
@@ -292,7 +298,7 @@ func TestStopEndsWaits(t *testing.T) {
 		_, err := c.Wait(t.Context(), "tap7", time.Minute)
 		waited <- err
 	}()
-	time.Sleep(50 * time.Millisecond) // the wait may have begun; the test holds either way
+	time.Sleep(50 * time.Millisecond) //nolint:forbidigo // the wait may have begun; the test holds either way
 	begun := time.Now()
 	if err := s.stop(); err != nil {
 		t.Fatal(err)

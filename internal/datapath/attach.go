@@ -221,10 +221,16 @@ func (k *Kernel) attachTCX(index int) error {
 	return nil
 }
 
-// dropLinks unpins the NIC's links, detaching what still hangs.
+// dropLinks takes the NIC's links away, from their device and from their pins.
+// The last unpinning detaches, too, but later, in a worker of the kernel: the
+// caller of a release would find the NIC closed for a moment yet.
 func (k *Kernel) dropLinks(index int) error {
-	var errs []error
+	pins, err := k.openPins(index)
+	errs := []error{err}
 	for d := range directions {
+		if l := pins[d]; l != nil && err == nil {
+			errs = append(errs, l.Detach(), l.Close())
+		}
 		if err := os.Remove(k.pin(d, index)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -65,7 +65,7 @@ func (k *Kernel) lookupRules(key uint32) (*berthNicRules, error) {
 	var v berthNicRules
 	err := k.maps.Nics.Lookup(&key, &v)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return nil, nil //nolint:nilnil // absence is an ordinary answer here
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read rules of ifindex %d: %w", key, err)

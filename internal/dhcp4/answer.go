@@ -71,8 +71,9 @@ func (x *exchange) admitType() reason.Reason {
 		return reason.DHCPDecline
 	case release:
 		return reason.DHCPRelease
+	default: // what only servers send, and what nobody knows
+		return reason.DHCPType
 	}
-	return reason.DHCPType
 }
 
 func (x *exchange) discover() Outcome {

@@ -45,11 +45,16 @@ func TestBoot(t *testing.T) {
 		"another class":             {"4d05" + text("iPXE2"), bios, ""},
 		"another counted class":     {"4d0403" + text("PXE"), bios, ""},
 		"class that overruns":       {"4d0509" + text("iPXE"), bios, ""},
-		"UEFI HTTP": {"5d020010 3c0a" + text("HTTPClient"),
-			packet{file: text("http://192.0.2.7/boot.efi")}, "3c0a" + text("HTTPClient")},
-		"UEFI HTTP with architecture": {"5d020010 37023c43 3c15" + text("HTTPClient:Arch:00016"),
+		"UEFI HTTP": {
+			"5d020010 3c0a" + text("HTTPClient"),
 			packet{file: text("http://192.0.2.7/boot.efi")},
-			"3c0a" + text("HTTPClient") + "4319" + text("http://192.0.2.7/boot.efi")},
+			"3c0a" + text("HTTPClient"),
+		},
+		"UEFI HTTP with architecture": {
+			"5d020010 37023c43 3c15" + text("HTTPClient:Arch:00016"),
+			packet{file: text("http://192.0.2.7/boot.efi")},
+			"3c0a" + text("HTTPClient") + "4319" + text("http://192.0.2.7/boot.efi"),
+		},
 		"PXEClient is not answered as proxy": {"3c20" + text("PXEClient:Arch:00000:UNDI:002001") + "37013c", bios, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

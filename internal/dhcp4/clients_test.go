@@ -28,26 +28,44 @@ func clientFixtures() []clientFixture {
 		file             = "4306" + "6b65726e656c"
 	)
 	return []clientFixture{
-		{"udhcpc 1.35", "370701 03060c0f1c2a 3c0c" + text("udhcp 1.35.0") + "390206403d0701525400aa0001",
-			m + g + d + h + n + b + ntp + mtu + t + routes + "3d0701525400aa0001"},
-		{"dhclient 4.4.3", "370d011c02030f06770c2c2f1a792a",
-			m + b + g + n + d + list + h + mtu + routes + ntp + t},
-		{"dhcpcd 9.4.1", "370e017903060c0f1a1c2133363a3b77 5000",
-			m + routes + g + d + h + n + mtu + b + t + list},
-		{"systemd-networkd 252", "37090103060c0f212a7879",
-			m + g + d + h + n + ntp + routes + mtu + b + t},
-		{"NetworkManager 1.42", "37110102060c0f1a1c7903212829 2a77f9fc11",
-			m + d + h + n + mtu + b + routes + g + ntp + list + msRoutes + t},
-		{"iPXE 1.0.0+git20190125", "3717" + "01030607 0c0f111a2b3c4243 77808182838485868 7afcb" + "5d020000" +
-			"3c20" + text("PXEClient:Arch:00000:UNDI:002001") + "4d04" + text("iPXE"),
-			m + g + d + h + n + mtu + file + list + b + t + routes},
-		{"Windows 11", "370e0103060f1f212b2c2e2f7779f9fc 3c08" + text("MSFT 5.0") + "3d0701525400aa0001 5107000000" + text("DESK"),
+		{
+			"udhcpc 1.35", "370701 03060c0f1c2a 3c0c" + text("udhcp 1.35.0") + "390206403d0701525400aa0001",
+			m + g + d + h + n + b + ntp + mtu + t + routes + "3d0701525400aa0001",
+		},
+		{
+			"dhclient 4.4.3", "370d011c02030f06770c2c2f1a792a",
+			m + b + g + n + d + list + h + mtu + routes + ntp + t,
+		},
+		{
+			"dhcpcd 9.4.1", "370e017903060c0f1a1c2133363a3b77 5000",
+			m + routes + g + d + h + n + mtu + b + t + list,
+		},
+		{
+			"systemd-networkd 252", "37090103060c0f212a7879",
+			m + g + d + h + n + ntp + routes + mtu + b + t,
+		},
+		{
+			"NetworkManager 1.42", "37110102060c0f1a1c7903212829 2a77f9fc11",
+			m + d + h + n + mtu + b + routes + g + ntp + list + msRoutes + t,
+		},
+		{
+			"iPXE 1.0.0+git20190125", "3717" + "01030607 0c0f111a2b3c4243 77808182838485868 7afcb" + "5d020000" +
+				"3c20" + text("PXEClient:Arch:00000:UNDI:002001") + "4d04" + text("iPXE"),
+			m + g + d + h + n + mtu + file + list + b + t + routes,
+		},
+		{
+			"Windows 11", "370e0103060f1f212b2c2e2f7779f9fc 3c08" + text("MSFT 5.0") + "3d0701525400aa0001 5107000000" + text("DESK"),
 			m + g + d + n + list + routes + msRoutes + h + mtu + b + t +
-				"3d0701525400aa0001" + "51130affff" + text("web1.example.org")},
-		{"macOS", "3709017903060f6c7277fc",
-			m + routes + g + d + n + "6c0400000708" + list + h + mtu + b + t},
-		{"Android", "370c0103060f1a1c333a3b2b726c",
-			m + g + d + n + mtu + b + t + "6c0400000708" + h + routes},
+				"3d0701525400aa0001" + "51130affff" + text("web1.example.org"),
+		},
+		{
+			"macOS", "3709017903060f6c7277fc",
+			m + routes + g + d + n + "6c0400000708" + list + h + mtu + b + t,
+		},
+		{
+			"Android", "370c0103060f1a1c333a3b2b726c",
+			m + g + d + n + mtu + b + t + "6c0400000708" + h + routes,
+		},
 	}
 }
 

@@ -101,8 +101,10 @@ func TestMappedAddresses(t *testing.T) {
 		b.DHCP4.Boot = nic.Boot{NextServer: ip("::ffff:192.0.2.5")}
 		route("10.0.0.0/8", "::ffff:192.0.2.254")(b)
 	})), asks(t, packet{options: "350101 370403061c79"}))
-	want := packet{yiaddr: "192.0.2.10", siaddr: "192.0.2.5",
-		options: isOffer + serverID + lease1d + gateway + dns + broadcast + "790b" + "080ac00002fe" + "00c0000201"}
+	want := packet{
+		yiaddr: "192.0.2.10", siaddr: "192.0.2.5",
+		options: isOffer + serverID + lease1d + gateway + dns + broadcast + "790b" + "080ac00002fe" + "00c0000201",
+	}
 	check(t, answered("DISCOVER", "OFFER", "192.0.2.10", replies(t, guestMAC(), "192.0.2.10", want)), got)
 }
 

@@ -125,20 +125,30 @@ func TestOverload(t *testing.T) {
 		want packet
 	}{
 		"not needed": {quiet(all...), "3701e0", packet{options: head + a}},
-		"file": {quiet(all...), "3703e0e1e2",
-			packet{options: head + "340101" + a + c, file: b + "ff"}},
-		"file and sname": {quiet(all...), "3704e0e1e2e3",
-			packet{options: head + "340103" + a + c, file: b + "ff", sname: d + "ff"}},
-		"one that fits no field is left out": {quiet(all...), "3704e1e3e0e2",
-			packet{options: head + b + d + c}},
+		"file": {
+			quiet(all...), "3703e0e1e2",
+			packet{options: head + "340101" + a + c, file: b + "ff"},
+		},
+		"file and sname": {
+			quiet(all...), "3704e0e1e2e3",
+			packet{options: head + "340103" + a + c, file: b + "ff", sname: d + "ff"},
+		},
+		"one that fits no field is left out": {
+			quiet(all...), "3704e1e3e0e2",
+			packet{options: head + b + d + c},
+		},
 		"sname, for file has the boot file": {
 			quiet(append(all, func(b *nic.Binding) { b.DHCP4.Boot.File = "boot.efi" })...), "3703e0e2e3",
-			packet{options: head + "340102" + a + c, sname: d + "ff", file: "626f6f742e656669"}},
+			packet{options: head + "340102" + a + c, sname: d + "ff", file: "626f6f742e656669"},
+		},
 		"file, for sname has the server": {
 			quiet(append(all, func(b *nic.Binding) { b.DHCP4.Boot.ServerName = "pxe" })...), "3704e0e1e2e3",
-			packet{options: head + "340101" + a + c, file: b + "ff", sname: "707865"}},
-		"echoes stay in the options field": {quiet(all...), "3703e0e1e2 3d03aabbcc",
-			packet{options: head + "340101" + a + c + "3d03aabbcc", file: b + "ff"}},
+			packet{options: head + "340101" + a + c, file: b + "ff", sname: "707865"},
+		},
+		"echoes stay in the options field": {
+			quiet(all...), "3703e0e1e2 3d03aabbcc",
+			packet{options: head + "340101" + a + c + "3d03aabbcc", file: b + "ff"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x.want.yiaddr = "192.0.2.10"
@@ -158,13 +168,17 @@ func TestOverloadFillsTheFields(t *testing.T) {
 		want        packet
 	}{
 		"full": {125, 61, "3703e0e1e3", packet{
-			options: head + "340103" + filledHex(224, 285), file: filledHex(225, 125) + "ff", sname: filledHex(227, 61) + "ff"}},
+			options: head + "340103" + filledHex(224, 285), file: filledHex(225, 125) + "ff", sname: filledHex(227, 61) + "ff",
+		}},
 		"file over": {126, 61, "3703e0e1e3", packet{
-			options: head + "340101" + filledHex(224, 285), file: filledHex(227, 61) + "ff"}},
+			options: head + "340101" + filledHex(224, 285), file: filledHex(227, 61) + "ff",
+		}},
 		"sname over": {125, 62, "3703e0e1e3", packet{
-			options: head + "340101" + filledHex(224, 285), file: filledHex(225, 125) + "ff"}},
+			options: head + "340101" + filledHex(224, 285), file: filledHex(225, 125) + "ff",
+		}},
 		"echo leaves no room": {125, 61, "3701e1" + id, packet{
-			options: head + "340101" + id, file: filledHex(225, 125) + "ff"}},
+			options: head + "340101" + id, file: filledHex(225, 125) + "ff",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := quiet(filled(224, 285), filled(225, c.file), filled(227, c.sname))

@@ -22,8 +22,10 @@ func TestClasslessRoutes(t *testing.T) {
 			"180a1b81" + "c00002fe" + "190ae50080" + "c00002fe" + "200ac67a2f" + "c00002fe" + defaultRoute},
 		"on-link route":   {[]func(*nic.Binding){route("198.51.100.0/24", "")}, "18c63364" + "00000000" + defaultRoute},
 		"host bits clear": {[]func(*nic.Binding){route("198.51.100.9/24", "192.0.2.254")}, "18c63364" + "c00002fe" + defaultRoute},
-		"host bits in the last octet sent": {[]func(*nic.Binding){route("10.229.0.200/25", "192.0.2.254")},
-			"190ae50080" + "c00002fe" + defaultRoute},
+		"host bits in the last octet sent": {
+			[]func(*nic.Binding){route("10.229.0.200/25", "192.0.2.254")},
+			"190ae50080" + "c00002fe" + defaultRoute,
+		},
 		"no gateway": {[]func(*nic.Binding){
 			route("198.51.100.0/24", "192.0.2.254"), func(b *nic.Binding) { b.Gateway = ip("") },
 		}, "18c63364" + "c00002fe"},
@@ -31,8 +33,10 @@ func TestClasslessRoutes(t *testing.T) {
 			route("198.51.100.0/24", "192.0.2.254"), func(b *nic.Binding) { b.NoDefaultRoute = true },
 		}, "18c63364" + "c00002fe"},
 		"own default route": {[]func(*nic.Binding){route("0.0.0.0/0", "192.0.2.254")}, "00" + "c00002fe"},
-		"/32 with its gateway off link": {[]func(*nic.Binding){address("192.0.2.10/32")},
-			"20c0000201" + "00000000" + defaultRoute},
+		"/32 with its gateway off link": {
+			[]func(*nic.Binding){address("192.0.2.10/32")},
+			"20c0000201" + "00000000" + defaultRoute,
+		},
 		"/32 without default route": {[]func(*nic.Binding){
 			address("192.0.2.10/32"), func(b *nic.Binding) { b.NoDefaultRoute = true },
 		}, ""},

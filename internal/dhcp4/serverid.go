@@ -28,6 +28,7 @@ func ServerID(b *nic.Binding, host []netip.Addr) (netip.Addr, reason.Reason) {
 		return orWait(netip.Addr{})
 	case nic.ServerIDFirstHost:
 		return firstHost(b), reason.None
+	case nic.ServerIDGateway:
 	}
 	if g := b.Gateway.Unmap(); usable(g) && b.Delivered().Masked().Contains(g) && !owns(b, g) {
 		return g, reason.None

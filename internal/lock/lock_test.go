@@ -134,17 +134,27 @@ func TestDiff(t *testing.T) {
 		{"nothing there", nil, base, "bridge: create +a +b\ninet: create +a +b\narp: create +a +b\n"},
 		{"one table flawed", flawed, base, "inet: delete create +a +b\n"},
 		{"one table gone", tables(base)[:2], base, "arp: create +a +b\n"},
-		{"one name more", tables(base), with(base, func(d *Desired) { d.Names = []string{"a", "b", "c"} }),
-			"bridge: +c\ninet: +c\narp: +c\n"},
-		{"one name less", tables(base), with(base, func(d *Desired) { d.Names = []string{"b"} }),
-			"bridge: -a\ninet: -a\narp: -a\n"},
-		{"a name for another", tables(base), with(base, func(d *Desired) { d.Names = []string{"b", "c"} }),
-			"bridge: +c\ninet: +c\narp: +c\nbridge: -a\ninet: -a\narp: -a\n"},
-		{"a name that becomes a pattern: it leaves the set when the rules stand", tables(base),
+		{
+			"one name more", tables(base), with(base, func(d *Desired) { d.Names = []string{"a", "b", "c"} }),
+			"bridge: +c\ninet: +c\narp: +c\n",
+		},
+		{
+			"one name less", tables(base), with(base, func(d *Desired) { d.Names = []string{"b"} }),
+			"bridge: -a\ninet: -a\narp: -a\n",
+		},
+		{
+			"a name for another", tables(base), with(base, func(d *Desired) { d.Names = []string{"b", "c"} }),
+			"bridge: +c\ninet: +c\narp: +c\nbridge: -a\ninet: -a\narp: -a\n",
+		},
+		{
+			"a name that becomes a pattern: it leaves the set when the rules stand", tables(base),
 			with(base, func(d *Desired) { d.Names, d.Patterns = []string{"b"}, []string{"a*", "t*"} }),
-			"bridge: rules(prerouting) rules(input)\ninet: rules(prerouting)\narp: rules(input)\n"},
-		{"another mark", tables(base), with(base, func(d *Desired) { d.Mark = 2 }),
-			"bridge: rules(check)\ninet: rules(check)\narp: rules(check)\n"},
+			"bridge: rules(prerouting) rules(input)\ninet: rules(prerouting)\narp: rules(input)\n",
+		},
+		{
+			"another mark", tables(base), with(base, func(d *Desired) { d.Mark = 2 }),
+			"bridge: rules(check)\ninet: rules(check)\narp: rules(check)\n",
+		},
 	} {
 		if diff := cmp.Diff(c.text, say(diff(c.have, tables(c.want)))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.what, diff)

@@ -64,21 +64,29 @@ func tables(d Desired) []table {
 	return []table{
 		{Family: nftables.TableFamilyBridge, Names: d.Names, Chains: []chain{
 			check,
-			{Name: "prerouting", Hook: &pre, Rules: entries(d, rule{}),
-				Why: "Every port of a bridge, before the bridge learns the source address."},
-			{Name: "input", Hook: &input, Rules: entries(d, linkLocal()),
+			{
+				Name: "prerouting", Hook: &pre, Rules: entries(d, rule{}),
+				Why: "Every port of a bridge, before the bridge learns the source address.",
+			},
+			{
+				Name: "input", Hook: &input, Rules: entries(d, linkLocal()),
 				Why: "Frames to 01:80:c2:00:00:0x go to the host past the hook above and are learned from.\n" +
-					"The host's own copy of such a frame that was forwarded ends here as well."},
+					"The host's own copy of such a frame that was forwarded ends here as well.",
+			},
 		}},
 		{Family: nftables.TableFamilyINet, Names: d.Names, Chains: []chain{
 			check,
-			{Name: "prerouting", Hook: &pre, Rules: entries(d, rule{}),
-				Why: "Interfaces in no bridge, before fragments are put together."},
+			{
+				Name: "prerouting", Hook: &pre, Rules: entries(d, rule{}),
+				Why: "Interfaces in no bridge, before fragments are put together.",
+			},
 		}},
 		{Family: nftables.TableFamilyARP, Names: d.Names, Chains: []chain{
 			check,
-			{Name: "input", Hook: &arpInput, Rules: entries(d, rule{}),
-				Why: "ARP on interfaces in no bridge, before the host answers or learns."},
+			{
+				Name: "input", Hook: &arpInput, Rules: entries(d, rule{}),
+				Why: "ARP on interfaces in no bridge, before the host answers or learns.",
+			},
 		}},
 	}
 }
@@ -128,8 +136,10 @@ func linkLocal() rule {
 	return rule{
 		exprs: []expr.Any{
 			&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseLLHeader, Offset: 0, Len: 6},
-			&expr.Bitwise{SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1, Len: 6,
-				Mask: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0}, Xor: make([]byte, 6)},
+			&expr.Bitwise{
+				SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1, Len: 6,
+				Mask: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0}, Xor: make([]byte, 6),
+			},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte{0x01, 0x80, 0xc2, 0, 0, 0}},
 		},
 		text: "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00",

@@ -3,8 +3,6 @@ package lock
 import (
 	"fmt"
 	"strings"
-
-	"github.com/google/nftables"
 )
 
 // header begins every printed lock.
@@ -36,7 +34,7 @@ func (t table) print(b *strings.Builder) {
 	fmt.Fprintf(b, "\t# Managed interfaces, there or not.\n")
 	fmt.Fprintf(b, "\tset %s {\n\t\ttype ifname\n%s\t}\n", setNames, printElements(t.Names))
 	for _, c := range t.Chains {
-		c.print(b, t.Family)
+		c.print(b)
 	}
 	b.WriteString("}\n")
 }
@@ -48,7 +46,7 @@ func printElements(names []string) string {
 	return fmt.Sprintf("\t\telements = { \"%s\" }\n", strings.Join(names, `", "`))
 }
 
-func (c chain) print(b *strings.Builder, family nftables.TableFamily) {
+func (c chain) print(b *strings.Builder) {
 	b.WriteString("\n")
 	comment(b, "\t", c.Why)
 	fmt.Fprintf(b, "\tchain %s {\n", c.Name)

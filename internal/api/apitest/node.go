@@ -348,8 +348,10 @@ func (n *Node) describeKernel(now *api.NIC, b binding) {
 		{Time: Epoch, Request: "REQUEST", Answer: "ACK", Address: in.Sources[0].Addr(), XID: "12345678"},
 		{Time: Epoch, Request: "DECLINE", XID: "0e345678", Reason: reason.DHCPDecline},
 	}}
-	now.Counters = &api.Counters{FromGuest: 10, ToGuest: 20, Taken: 4,
-		Dropped: map[string]uint64{"mac-spoof": 3, "ip4-spoof": 7}, Audited: map[string]uint64{}, Ignored: map[string]uint64{"dhcp-decline": 1}}
+	now.Counters = &api.Counters{
+		FromGuest: 10, ToGuest: 20, Taken: 4,
+		Dropped: map[string]uint64{"mac-spoof": 3, "ip4-spoof": 7}, Audited: map[string]uint64{}, Ignored: map[string]uint64{"dhcp-decline": 1},
+	}
 }
 
 // changed wakes who waits and notes an event; the caller holds the lock.
