@@ -89,7 +89,7 @@ func (b *builder) guard(g rawGuard) nic.Guard {
 		Mode:            b.mode(*g.Mode),
 		Checks:          nic.Checks{MAC: *c.MAC, ARP: *c.ARP, IP: *c.IP, L2: *c.L2},
 		AllowAddresses:  each(b, "guard.allow-addresses", g.AllowAddresses, parseAllow),
-		AllowMACs:       each(b, "guard.allow-macs", g.AllowMACs, nic.ParseMAC),
+		AllowMACs:       each(b, "guard.allow-macs", g.AllowMACs, parseMAC),
 		AllowEthertypes: each(b, "guard.allow-ethertypes", g.AllowEthertypes, parseEthertype),
 		Router:          *g.Router,
 	}
@@ -100,9 +100,9 @@ func (b *builder) mac(path string, s *string) nic.MAC {
 		b.bad(path, "", errors.New("missing: a NIC needs its guest's MAC address"))
 		return nic.MAC{}
 	}
-	m, err := nic.ParseMAC(*s)
+	m, err := parseMAC(*s)
 	if err != nil {
-		b.bad(path, *s, errMAC())
+		b.bad(path, *s, err)
 	}
 	return m
 }
@@ -352,6 +352,10 @@ func parseEthertype(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-func errMAC() error {
-	return errors.New("not a MAC address; want six octets like 52:54:00:aa:00:01")
+func parseMAC(s string) (nic.MAC, error) {
+	m, err := nic.ParseMAC(s)
+	if err != nil {
+		return m, errors.New("not a MAC address; want six octets like 52:54:00:aa:00:01")
+	}
+	return m, nil
 }

@@ -79,13 +79,13 @@ func (d *draft) name() (string, int) {
 }
 
 // fail notes a problem at a node. The first problem of a field is the one to
-// mend; what follows from it is not told.
+// mend; what follows from it, there and below, is not told.
 func (d *draft) fail(field string, n *node, value, format string, args ...any) {
 	if len(d.problems) >= maxProblems {
 		return
 	}
 	for _, p := range d.problems {
-		if p.Field == field && field != "" {
+		if p.Field != "" && (field == p.Field || strings.HasPrefix(field, p.Field+".") || strings.HasPrefix(field, p.Field+"[")) {
 			return
 		}
 	}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +16,13 @@ import (
 // maxDepth bounds nesting: the parser recurses, and a Go stack that overflows
 // ends the process. The format itself needs five levels.
 const maxDepth = 24
+
+// maxKeys bounds the keys of one document, far above what the format can use:
+// the parser recurses for every further key of a mapping.
+const maxKeys = 4096
+
+// maxBlank bounds the empty lines of one document.
+const maxBlank = 1000
 
 // kind is what a node is.
 type kind uint8
@@ -65,7 +73,11 @@ func load(doc document) (n *node, err error) {
 			n, err = nil, &syntaxError{line: doc.line, col: 1, text: fmt.Sprintf("cannot be parsed: %v", r)}
 		}
 	}()
-	tokens := lexer.Tokenize(doc.text)
+	text, err := settle(doc)
+	if err != nil {
+		return nil, err
+	}
+	tokens := lexer.Tokenize(text)
 	if err := refuse(tokens, doc.line-1); err != nil {
 		return nil, err
 	}
@@ -82,12 +94,14 @@ func load(doc document) (n *node, err error) {
 }
 
 func parserError(err error, line int) error {
-	e := &syntaxError{line: line, col: 1, text: err.Error()}
-	if y, ok := errors.AsType[yaml.Error](err); ok {
-		e.text = y.GetMessage()
-		if t := y.GetToken(); t != nil && t.Position != nil {
-			e.line, e.col = line-1+t.Position.Line, t.Position.Column
-		}
+	y, ok := errors.AsType[yaml.Error](err)
+	if !ok {
+		return &syntaxError{line: line, col: 1, text: err.Error()}
+	}
+	// Not err.Error(): it prints the source around, in quadratic time.
+	e := &syntaxError{line: line, col: 1, text: y.GetMessage()}
+	if t := y.GetToken(); t != nil && t.Position != nil {
+		e.line, e.col = line-1+t.Position.Line, t.Position.Column
 	}
 	return e
 }
@@ -95,7 +109,7 @@ func parserError(err error, line int) error {
 // refuse rejects, before the parser sees them, what the format does not use
 // (an alias can make a small file huge) and what nests too deep.
 func refuse(tokens token.Tokens, offset int) error {
-	depth := 0
+	depth, keys := 0, 0
 	for _, t := range tokens {
 		if text := refusedToken(t); text != "" {
 			return tokenError(t, offset, text)
@@ -106,15 +120,24 @@ func refuse(tokens token.Tokens, offset int) error {
 		case token.SequenceEndType, token.MappingEndType:
 			depth--
 		case token.SequenceEntryType:
+			if depth > 0 {
+				return tokenError(t, offset, "a list with dashes is not allowed inside brackets")
+			}
 			// Outside brackets every level is indented deeper than the one around
 			// it, so the column bounds the depth.
 			if depth == 0 && t.Position.Column > 4*maxDepth {
 				depth = maxDepth + 1
 			}
 		case token.MappingValueType:
+			if keys++; keys > maxKeys {
+				return tokenError(t, offset, fmt.Sprintf("more than %d keys in one document", maxKeys))
+			}
 			if depth == 0 && t.Prev != nil && t.Prev.Position.Column > 4*maxDepth {
 				depth = maxDepth + 1
 			}
+		}
+		if depth < 0 {
+			return tokenError(t, offset, "a closing bracket without an opening one")
 		}
 		if depth > maxDepth {
 			return tokenError(t, offset, "nested too deep")
@@ -137,8 +160,34 @@ func refusedToken(t *token.Token) string {
 		return "YAML directives are not allowed"
 	case token.MappingKeyType:
 		return "keys with ? are not allowed"
+	case token.InvalidType:
+		return cmp.Or(t.Error, "cannot be parsed")
 	}
 	return ""
+}
+
+// settle refuses or evens out the white space over which the lexer takes
+// quadratic time: lines of blanks, and carriage returns that end no line.
+func settle(doc document) (string, error) {
+	var b strings.Builder
+	b.Grow(len(doc.text))
+	line, blank := doc.line-1, 0
+	for l := range strings.Lines(doc.text) {
+		line++
+		l = strings.TrimSuffix(strings.TrimSuffix(l, "\n"), "\r")
+		if i := strings.IndexByte(l, '\r'); i >= 0 {
+			return "", &syntaxError{line: line, col: i + 1, text: "a carriage return inside a line"}
+		}
+		if strings.TrimSpace(l) == "" {
+			l = ""
+			if blank++; blank > maxBlank {
+				return "", &syntaxError{line: line, col: 1, text: fmt.Sprintf("more than %d empty lines in one document", maxBlank)}
+			}
+		}
+		b.WriteString(l)
+		b.WriteByte('\n')
+	}
+	return b.String(), nil
 }
 
 // converter turns the parser's tree into nodes.

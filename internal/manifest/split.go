@@ -25,6 +25,7 @@ func split(file string, data []byte, limit int) ([]document, []Problem) {
 	var docs []document
 	cur := document{line: 1}
 	var body strings.Builder
+	var cut []Problem
 	line := 0
 	for l := range strings.Lines(text) {
 		line++
@@ -34,13 +35,18 @@ func split(file string, data []byte, limit int) ([]document, []Problem) {
 			body.Reset()
 			l = rest
 		}
+		if l == "-" || l == "--" {
+			// Nothing of ours ends like this but a marker that was cut off.
+			cut = []Problem{{File: file, Line: line, Column: 1, Text: "the file ends inside a document marker"}}
+			break
+		}
 		body.WriteString(l)
 	}
 	docs = appendDoc(docs, cur, body.String())
 	if len(docs) > MaxDocuments {
 		return nil, []Problem{{File: file, Text: fmt.Sprintf("%d documents; at most %d are allowed in one file", len(docs), MaxDocuments)}}
 	}
-	return docs, nil
+	return docs, cut
 }
 
 // wholeFile says why a file is not text at all.

@@ -26,7 +26,7 @@ func good() nic.Binding {
 		MTU: 1500, Tags: map[string]string{"vm": "seven"},
 		DHCP4: nic.DHCP4{
 			ServerID: nic.ServerID{Kind: nic.ServerIDFixed, Addr: addr("169.254.169.254")},
-			Lease: 3600, MaxLease: 7200, T1: 1800, T2: 3150, V6OnlyWait: 300,
+			Lease:    3600, MaxLease: 7200, T1: 1800, T2: 3150, V6OnlyWait: 300,
 			Options:  []nic.Option{{Code: 43, Data: []byte{1}}, {Code: 33, Data: make([]byte, 16)}},
 			Boot:     nic.Boot{NextServer: addr("192.0.2.5"), ServerName: "boot", File: "pxelinux.0"},
 			BootArch: map[uint16]nic.Boot{7: {File: "x.efi"}}, BootIPXE: nic.Boot{File: "http://b/x"},
@@ -156,7 +156,7 @@ func TestValidateOptionCodes(t *testing.T) {
 	refused := map[int]bool{0: true, 50: true, 51: true, 52: true, 53: true, 54: true, 55: true, 57: true, 61: true, 82: true, 255: true}
 	for code := range 256 {
 		b := good()
-			b.DHCP4.Options = []nic.Option{{Code: uint8(code), Data: make([]byte, 8)}}
+		b.DHCP4.Options = []nic.Option{{Code: uint8(code), Data: make([]byte, 8)}}
 		got := false
 		for _, e := range nic.FieldErrors(nic.Validate(&b)) {
 			got = got || e.Field == "dhcp4.options[0].code"
