@@ -40,6 +40,13 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
+// tail is the last of it, enough to see what went wrong.
+func (o *output) tail() string {
+	const most = 4000
+	s := o.String()
+	return s[max(0, len(s)-most):]
+}
+
 // start runs a program in ns until the test ends at the latest. A failed test
 // shows what it said.
 func start(t testing.TB, ns *testenv.NS, argv ...string) *process {
@@ -60,7 +67,7 @@ func start(t testing.TB, ns *testenv.NS, argv ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", p.cmd.Args[0], p.out)
+			t.Logf("%s said at the end:\n%s", p.cmd.Args[0], p.out.tail())
 		}
 	})
 	return p

@@ -135,6 +135,18 @@ func (w *watch) nowhere(own, what string, match testenv.Filter) {
 	}
 }
 
+// noSpoof asserts that no frame of guest.spoofs left the host by any port, or
+// was taken in by the host itself.
+func (w *watch) noSpoof() {
+	w.s.t.Helper()
+	for port, sniffer := range w.at {
+		n := count(sniffer.Frames(), func(f testenv.Frame) bool { return (f.Outgoing || port == "br0") && isSpoof()(f) })
+		if n > 0 {
+			w.s.t.Errorf("%d spoofed frames at %s, want none", n, port)
+		}
+	}
+}
+
 // leases is what the LAN's server gave out, by MAC.
 func (s *site) leases() map[string]string {
 	s.t.Helper()
