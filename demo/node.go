@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/berth-net/berth/internal/api"
+)
+
+// node is berthd on the hypervisor, with its files in the room's directory.
+type node struct {
+	room   *room
+	daemon *process
+	client *api.Client
+}
+
+const nicsDir = "nics.d"
+
+func (r *room) newNode() (*node, error) {
+	if err := os.Mkdir(r.path(nicsDir), 0o755); err != nil {
+		return nil, err
+	}
+	return &node{room: r, client: api.NewClient(r.path("berthd.sock"))}, r.write("berthd.yaml", fmt.Sprintf(
+		"nics: %[1]s/nics.d\nnetworks: %[1]s/networks.yaml\nstate: %[1]s/state\nsocket: {path: %[1]s/berthd.sock}\n", r.dir))
+}
+
+// start starts berthd and waits until it answers.
+func (n *node) start() error {
+	var err error
+	n.daemon, err = n.room.start("berthd", hypervisor, filepath.Join(n.room.bin, "berthd"), "-config", n.room.path("berthd.yaml"))
+	if err != nil {
+		return err
+	}
+	err = n.room.until(10*time.Second, "berthd to answer", func() bool {
+		st, err := n.client.Status(n.room.ctx)
+		return err == nil && len(st.Sources) > 0 && !st.Sources[0].Read.IsZero()
+	})
+	return n.explain(err)
+}
+
+// kill ends berthd as a crash would: nothing is told or cleaned up.
+func (n *node) kill() { n.daemon.stop(syscall.SIGKILL) }
+
+// explain adds what berthd said to an error.
+func (n *node) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w\nberthd says:\n%s", err, n.daemon.tail())
+}
+
+func (n *node) bindingFile(v *vm) string { return filepath.Join(n.room.path(nicsDir), v.name+".yaml") }
+
+// bind writes a binding as docs/binding.md asks: renamed into place.
+func (n *node) bind(v *vm, address string) error {
+	file := n.bindingFile(v)
+	hidden := filepath.Join(filepath.Dir(file), "."+filepath.Base(file))
+	if err := os.WriteFile(hidden, []byte(binding(v, address)), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(hidden, file)
+}
+
+// waitInForce waits until guard and answer of a NIC are in the kernel.
+func (n *node) waitInForce(v *vm, address string) error {
+	err := n.room.until(10*time.Second, v.tap()+" in force with "+address, func() bool {
+		nic, err := n.client.NIC(n.room.ctx, v.tap())
+		return err == nil && nic.State == api.InForce && len(nic.Addresses) == 1 && nic.Addresses[0].Addr().String() == address
+	})
+	return n.explain(err)
+}
+
+// show returns what berthd knows of a NIC.
+func (n *node) show(v *vm) (api.NIC, error) {
+	ctx, cancel := context.WithTimeout(n.room.ctx, 5*time.Second)
+	defer cancel()
+	return n.client.NIC(ctx, v.tap())
+}
+
+// berth runs the command line as an operator does and returns its lines.
+func (n *node) berth(args ...string) ([]string, error) {
+	argv := append([]string{filepath.Join(n.room.bin, "berth"), "--socket", n.room.path("berthd.sock")}, args...)
+	out, err := n.room.exec(hypervisor, argv...)
+	return strings.Split(strings.TrimRight(out, "\n"), "\n"), n.explain(err)
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/datapath"
+)
+
+// renew is what makes udhcpc renew at once instead of in some hours.
+const renew = syscall.SIGUSR1
+
+// removal takes every binding away, hands the NICs back, and looks for what
+// is left.
+func (s *story) removal() error {
+	s.heading("7 The binding files are removed, then the NICs are handed back to the site")
+	guards, err := s.guards()
+	if err != nil {
+		return err
+	}
+	s.holds("there were guards to remove", guards > 0)
+	states, err := s.unbind()
+	if err != nil {
+		return err
+	}
+	took, err := s.ping(s.vms[0])
+	s.holds("web1 reaches nobody without a binding", err != nil)
+	s.line("files removed  %s; ping from web1: %s", states, took)
+	for _, v := range s.managed() {
+		if _, err := s.node.berth("release", "--yes", v.tap()); err != nil {
+			return err
+		}
+	}
+	left, err := s.node.client.NICs(s.ctx)
+	if err != nil {
+		return s.node.explain(err)
+	}
+	took, err = s.ping(s.vms[0])
+	s.fact("web1 pings the router unmanaged: error", err, nil)
+	s.line("berth release  %d NICs managed; web1, filtered by nobody now, pings the router in %s", len(left), took)
+	s.fact("NICs managed after the release", len(left), 0)
+	s.node.daemon.stop(syscall.SIGTERM)
+	return s.leftovers(guards)
+}
+
+// unbind removes the files and waits until every NIC is closed.
+func (s *story) unbind() (string, error) {
+	for _, v := range s.managed() {
+		if err := os.Remove(s.node.bindingFile(v)); err != nil {
+			return "", err
+		}
+	}
+	var states string
+	err := s.until(10*time.Second, "every NIC closed", func() bool {
+		all, err := s.node.client.NICs(s.ctx)
+		var words []string
+		closed := 0
+		for _, n := range all {
+			words = append(words, n.Name+" "+string(n.State))
+			if n.State == api.Closed {
+				closed++
+			}
+		}
+		states = strings.Join(words, ", ")
+		return err == nil && closed == len(s.managed())
+	})
+	return states, s.node.explain(err)
+}
+
+// leftovers looks for everything berthd puts into a kernel (docs/berthd.md).
+func (s *story) leftovers(before int) error {
+	guards, err := s.guards()
+	if err != nil {
+		return err
+	}
+	pins, err := linkPins()
+	if err != nil {
+		return err
+	}
+	rules, err := s.exec(hypervisor, "nft", "list", "ruleset")
+	if err != nil {
+		return err
+	}
+	s.line("berthd stopped guards at the NICs: %d before, %d now; pinned links: %d; nftables lines: %d",
+		before, guards, pins, strings.Count(rules, "\n"))
+	s.fact("guards left at the NICs", guards, 0)
+	s.fact("pinned links left", pins, 0)
+	s.fact("nftables rules left", rules, "")
+	return nil
+}
+
+// guards counts the programs at the tc hooks of the managed NICs.
+func (s *story) guards() (int, error) {
+	count := 0
+	for _, v := range s.managed() {
+		l, err := netlink.LinkByName(v.tap())
+		if err != nil {
+			return 0, fmt.Errorf("find %s: %w", v.tap(), err)
+		}
+		n, err := programsAt(l)
+		if err != nil {
+			return 0, fmt.Errorf("programs at %s: %w", v.tap(), err)
+		}
+		count += n
+	}
+	return count, nil
+}
+
+func programsAt(l netlink.Link) (int, error) {
+	count := 0
+	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+		r, err := link.QueryPrograms(link.QueryOptions{Target: l.Attrs().Index, Attach: at})
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			break // Linux before 6.6: clsact alone
+		}
+		if err != nil {
+			return 0, err
+		}
+		count += len(r.Programs)
+	}
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		filters, err := netlink.FilterList(l, parent)
+		if err != nil {
+			return 0, err
+		}
+		count += len(filters)
+	}
+	return count, nil
+}
+
+// linkPins counts the pins that hold a program at a device.
+func linkPins() (int, error) {
+	count := 0
+	err := filepath.WalkDir(datapath.DefaultDir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && (strings.HasPrefix(d.Name(), "in_") || strings.HasPrefix(d.Name(), "out_")) {
+			count++
+		}
+		return err
+	})
+	return count, err
+}
