@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -42,7 +43,7 @@ type Problem struct {
 func (p Problem) Error() string {
 	var s strings.Builder
 	if p.File != "" {
-		s.WriteString(p.File + ":")
+		s.WriteString(clean(p.File) + ":")
 	}
 	if p.Line > 0 {
 		fmt.Fprintf(&s, "%d:%d:", p.Line, p.Column)
@@ -51,14 +52,24 @@ func (p Problem) Error() string {
 		s.WriteByte(' ')
 	}
 	if p.Field != "" {
-		s.WriteString(p.Field)
+		s.WriteString(clean(p.Field))
 		if p.Value != "" {
 			s.WriteString(" " + quote(p.Value))
 		}
 		s.WriteString(": ")
 	}
-	s.WriteString(p.Text)
+	s.WriteString(clean(p.Text))
 	return s.String()
+}
+
+// clean escapes what a terminal or a log would act on: keys and messages of
+// the parser can hold any text of the file.
+func clean(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return s
+	}
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
 }
 
 // quote prints a value so that it can stand in a log line, whatever it holds.
