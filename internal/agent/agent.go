@@ -71,6 +71,7 @@ type Agent struct {
 
 	// Owned by the loop.
 	dir        dir.Update
+	stored     stored
 	sealed     bool // the directory has been read once
 	generation uint64
 	wants      plan.Wants
@@ -232,13 +233,14 @@ func (a *Agent) takeDir(u dir.Update) {
 // merge makes the next snapshot of all sources and compiles it.
 func (a *Agent) merge() {
 	a.generation++
-	stored, problems := a.opt.Store.All()
-	a.wants = plan.Compile(a.snapshot(stored, problems))
+	set, problems := a.opt.Store.All()
+	a.stored = stored{len(set), problems}
+	a.wants = plan.Compile(a.snapshot(set, problems))
 }
 
 // snapshot merges the directory with what the socket has set.
-func (a *Agent) snapshot(stored []nic.Binding, problems []manifest.Problem) table.Snapshot {
-	updates := []table.Update{dirUpdate(a.dir), {Source: "socket", Bindings: stored, Broken: broken(problems, nil)}}
+func (a *Agent) snapshot(set []nic.Binding, problems []manifest.Problem) table.Snapshot {
+	updates := []table.Update{dirUpdate(a.dir), {Source: "socket", Bindings: set, Broken: broken(problems, nil)}}
 	return table.Merge(a.generation, updates, func(name string) bool { return a.inForce[name] })
 }
 

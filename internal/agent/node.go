@@ -27,7 +27,7 @@ func (a *Agent) Status(context.Context) (api.Status, error) {
 		NICs: map[api.State]int{},
 		Sources: []api.Source{
 			{Name: "dir", Path: v.dir.Path, Generation: v.dir.Generation, Bindings: len(v.dir.Bindings), Read: v.dir.Read},
-			{Name: "socket", Path: a.opt.Store.Dir(), Bindings: v.stored},
+			{Name: "socket", Path: a.opt.Store.Dir(), Bindings: v.stored.bindings, Generation: v.generation, Read: v.dir.Read},
 		},
 	}
 	if a.opt.Kernel.TCX() {
@@ -39,6 +39,9 @@ func (a *Agent) Status(context.Context) (api.Status, error) {
 	}
 	for _, p := range v.dir.Problems {
 		s.Sources[0].Rejected = append(s.Sources[0].Rejected, p.Error())
+	}
+	for _, p := range v.stored.problems {
+		s.Sources[1].Rejected = append(s.Sources[1].Rejected, p.Error())
 	}
 	for name, st := range v.standings {
 		s.NICs[st.state]++
@@ -158,7 +161,7 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 	if err := a.mayHold(b); err != nil {
 		return c, err
 	}
-	if old := a.stored(name); old != nil && old.Digest() == b.Digest() {
+	if old := a.setBinding(name); old != nil && old.Digest() == b.Digest() {
 		return a.afterChange(ctx, c)
 	}
 	c.Changed = true
@@ -221,8 +224,8 @@ func (a *Agent) with(b *nic.Binding) ([]nic.Binding, []manifest.Problem) {
 	return append(all, *b), problems
 }
 
-// stored returns what the socket has set for a NIC, nil if nothing.
-func (a *Agent) stored(name string) *nic.Binding {
+// setBinding returns what the socket has set for a NIC, nil if nothing.
+func (a *Agent) setBinding(name string) *nic.Binding {
 	all, _ := a.opt.Store.All()
 	i := slices.IndexFunc(all, func(b nic.Binding) bool { return b.NIC == name })
 	if i < 0 {
@@ -255,7 +258,7 @@ func (a *Agent) Delete(ctx context.Context, name string) (api.Change, error) {
 	c := api.Change{NIC: name}
 	var err error
 	e := a.do(ctx, func() {
-		if a.stored(name) == nil {
+		if a.setBinding(name) == nil {
 			err = a.notMine(name)
 			return
 		}

@@ -24,7 +24,8 @@ func (a *Agent) pass() (pending bool) {
 		a.nextTry = time.Now().Add(retry)
 		return false
 	}
-	a.noticeTampering(in)
+	a.noticeTampering(in.Armed)
+	a.armed = in.Armed
 	p := plan.Compute(in)
 	a.failed = map[string]failure{}
 	harden := a.apply(p.Steps)
@@ -76,15 +77,19 @@ func (a *Agent) gather() (plan.Input, error) {
 	return in, nil
 }
 
-// readLock reads the second lock back. A lock that cannot be read counts as
-// holding nothing, and is said.
+// readLock reads the second lock back. A lock that is damaged or cannot be read
+// counts as holding nothing: everything is armed anew.
 func (a *Agent) readLock() plan.Armed {
 	d, err := a.opt.Lock.Read()
-	a.lockError = ""
 	if err != nil {
+		if a.lockError == "" {
+			a.opt.Log.Warn("second lock", "err", err)
+			a.Add(api.Event{Time: time.Now(), Kind: "lock", Text: err.Error() + "; armed again"})
+		}
 		a.lockError = err.Error()
 		return plan.Armed{}
 	}
+	a.lockError = ""
 	return plan.Armed{Names: d.Names, Patterns: d.Patterns}
 }
 
@@ -105,27 +110,30 @@ func (a *Agent) concerns(name string) bool {
 	return wanted || refused || slices.Contains(a.armed.Names, name) || a.opt.Policy.Manages(name)
 }
 
-// noticeTampering names what somebody else took away since the last pass.
-func (a *Agent) noticeTampering(in plan.Input) {
+// noticeTampering names what somebody else took out of the second lock since
+// the last pass.
+func (a *Agent) noticeTampering(now plan.Armed) {
 	if a.lockError != "" {
+		return // said already
+	}
+	gone := slices.Concat(missing(a.armed.Names, now.Names), missing(a.armed.Patterns, now.Patterns))
+	if len(gone) == 0 {
 		return
 	}
-	var missing []string
+	a.opt.Log.Warn("second lock was changed by somebody else", "missing", len(gone))
+	a.Add(api.Event{
+		Time: time.Now(), Kind: "lock",
+		Text: fmt.Sprintf("somebody removed %d names from the second lock (%s); armed again", len(gone), shorten(gone)),
+	})
+}
+
+// missing returns what is in before and not in now.
+func missing(before, now []string) []string {
 	held := map[string]bool{}
-	for _, n := range slices.Concat(in.Armed.Names, in.Armed.Patterns) {
+	for _, n := range now {
 		held[n] = true
 	}
-	for _, n := range slices.Concat(a.armed.Names, a.armed.Patterns) {
-		if !held[n] {
-			missing = append(missing, n)
-		}
-	}
-	if len(missing) == 0 {
-		return
-	}
-	text := fmt.Sprintf("somebody removed %d names from the second lock (%s); armed again", len(missing), shorten(missing))
-	a.opt.Log.Warn("second lock was changed by somebody else", "missing", len(missing))
-	a.Add(api.Event{Time: time.Now(), Kind: "lock", Text: text})
+	return slices.DeleteFunc(slices.Clone(before), func(n string) bool { return held[n] })
 }
 
 func shorten(names []string) string {
@@ -204,8 +212,7 @@ func (a *Agent) note(s plan.Step) {
 
 // applyLock makes all arming, or all disarming, in one transaction.
 func (a *Agent) applyLock(steps []plan.Step, verb plan.Verb) {
-	now := a.readLock()
-	names, patterns := slices.Clone(now.Names), slices.Clone(now.Patterns)
+	names, patterns := slices.Clone(a.armed.Names), slices.Clone(a.armed.Patterns)
 	changed := false
 	for _, s := range steps {
 		if s.Verb != verb {
@@ -231,6 +238,7 @@ func (a *Agent) applyLock(steps []plan.Step, verb plan.Verb) {
 		a.opt.Log.Error("second lock failed", "err", err)
 		return
 	}
+	a.lockError = ""
 	a.armed = plan.Armed{Names: names, Patterns: patterns}
 }
 

@@ -6,16 +6,23 @@ import (
 	"time"
 
 	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/source/dir"
 )
 
+// stored is what the socket has set.
+type stored struct {
+	bindings int
+	problems []manifest.Problem
+}
+
 // view is what requests see: the last pass, immutable.
 type view struct {
 	generation uint64
 	dir        dir.Update
-	stored     int
+	stored     stored
 	wants      plan.Wants
 	links      []plan.Link
 	byIndex    map[int]plan.Link
@@ -41,7 +48,7 @@ func (v *view) link(name string) (plan.Link, bool) {
 // publish makes the view of a pass and wakes whoever waits for one.
 func (a *Agent) publish(in plan.Input, p plan.Plan) {
 	v := &view{
-		generation: a.generation, dir: a.dir, wants: a.wants,
+		generation: a.generation, dir: a.dir, stored: a.stored, wants: a.wants,
 		links: in.Links, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
 		standings: map[string]standing{},
 		lockError: a.lockError, armed: len(a.armed.Names) + len(a.armed.Patterns),
@@ -82,6 +89,9 @@ func (a *Agent) settle(v *view, p plan.Plan) {
 		if _, ok := v.standings[name]; !ok {
 			delete(a.since, name)
 		}
+	}
+	if !a.sealed {
+		return // what stands from before keeps its claims until the sources have spoken
 	}
 	clear(a.inForce)
 	for name, s := range v.standings {
