@@ -14,12 +14,22 @@ LINT := $(CACHE)/bin/golangci-lint
 LINT_VERSION := v2.15.0
 FUZZTIME ?= 10s
 
-.PHONY: all build demo test deps lint generate generate-check modules unit race kernel fuzz cross bench clean
+.PHONY: all build install demo test deps lint generate generate-check modules unit race kernel fuzz cross bench clean
 
 all: build
 
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berthd ./cmd/berth
+
+PREFIX ?= /usr
+install: build
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin bin/berthd
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/berth
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/systemd/berthd.service
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)/etc/berth/nics.d
+	bin/berth man $(DESTDIR)$(PREFIX)/share/man/man1
+	bin/berth completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
+	install -m 644 -t $(DESTDIR)/etc/berth packaging/etc/berth/*.example
 
 demo: deps build
 	go run ./demo -bin bin

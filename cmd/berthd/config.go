@@ -21,7 +21,7 @@ import (
 	"github.com/berth-net/berth/internal/source/dir"
 )
 
-// config is berthd.yaml; packaging/etc/berth/berthd.yaml shows every key.
+// config is berthd.yaml; packaging/etc/berth/berthd.yaml.example shows every key.
 type config struct {
 	NICs     string   `yaml:"nics"`
 	Networks string   `yaml:"networks"`

@@ -51,27 +51,40 @@ func TestMerge(t *testing.T) {
 	}{
 		{"apart", []table.Update{dir(bind("a", 1, 1), bind("b", 2, 2))}, nobody, []string{"a", "b"}, nil},
 		{
-			"same MAC: first by name", []table.Update{dir(bind("b", 1, 2), bind("a", 1, 1))}, nobody, []string{"a"},
+			"same MAC: first by name",
+			[]table.Update{dir(bind("b", 1, 2), bind("a", 1, 1))},
+			nobody,
+			[]string{"a"},
 			map[string]string{"b": "NIC b (b.yaml:1): MAC 52:54:00:00:00:01 is held by NIC a (a.yaml:1)"},
 		},
 		{
-			"same address: the one in force keeps it", []table.Update{dir(bind("a", 1, 9), bind("b", 2, 9))},
+			"same address: the one in force keeps it",
+			[]table.Update{dir(bind("a", 1, 9), bind("b", 2, 9))},
 			func(n string) bool { return n == "b" },
 			[]string{"b"},
 			map[string]string{"a": "NIC a (a.yaml:1): address 192.0.2.9 is held by NIC b (b.yaml:1)"},
 		},
 		{
-			"same address: the source named first", []table.Update{dir(bind("z", 1, 9)), socket(bind("a", 2, 9))}, nobody,
-			[]string{"z"}, map[string]string{"a": "NIC a (a.yaml:1): address 192.0.2.9 is held by NIC z (z.yaml:1)"},
+			"same address: the source named first",
+			[]table.Update{dir(bind("z", 1, 9)), socket(bind("a", 2, 9))},
+			nobody,
+			[]string{"z"},
+			map[string]string{"a": "NIC a (a.yaml:1): address 192.0.2.9 is held by NIC z (z.yaml:1)"},
 		},
 		{
-			"same NIC twice", []table.Update{dir(bind("a", 1, 1)), socket(bind("a", 2, 2))}, nobody,
-			[]string{"a"}, map[string]string{"a": "NIC a is declared twice: a.yaml:1 and a.yaml:1"},
+			"same NIC twice",
+			[]table.Update{dir(bind("a", 1, 1)), socket(bind("a", 2, 2))},
+			nobody,
+			[]string{"a"},
+			map[string]string{"a": "NIC a is declared twice: a.yaml:1 and a.yaml:1"},
 		},
 		{"same MAC and address in two networks", []table.Update{dir(in("red", bind("a", 1, 1)), in("blue", bind("b", 1, 1)))}, nobody, []string{"a", "b"}, nil},
 		{
-			"same address in one named network", []table.Update{dir(in("red", bind("a", 1, 1)), in("red", bind("b", 2, 1)))}, nobody,
-			[]string{"a"}, map[string]string{"b": "NIC b (b.yaml:1): address 192.0.2.1 in network red is held by NIC a (a.yaml:1)"},
+			"same address in one named network",
+			[]table.Update{dir(in("red", bind("a", 1, 1)), in("red", bind("b", 2, 1)))},
+			nobody,
+			[]string{"a"},
+			map[string]string{"b": "NIC b (b.yaml:1): address 192.0.2.1 in network red is held by NIC a (a.yaml:1)"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
