@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -165,18 +166,27 @@ func number(f []byte) (src netip.Addr, n uint32, ok bool) {
 func (h *host) holds(when string) {
 	h.Helper()
 	spoof, own := h.spoof(), h.own()
-	testenv.Inject(h.TB, h.guest, "eth0", spoof, own)
+	h.inject(spoof, own)
 	h.lan.Wait(patience, "an own frame "+when, func(f testenv.Frame) bool { return bytes.Equal(f.Data, own) })
 	h.lan.None("a spoofed frame "+when, func(f testenv.Frame) bool { return bytes.Equal(f.Data, spoof) })
+}
+
+// inject lets the guest send frames.
+func (h *host) inject(frames ...[]byte) {
+	h.Helper()
+	testenv.Inject(h.TB, h.guest, "eth0", frames...)
 }
 
 // opens checks that a spoofed frame arrives: the test can see a leak.
 func (h *host) opens(when string) {
 	h.Helper()
 	spoof := h.spoof()
-	testenv.Inject(h.TB, h.guest, "eth0", spoof)
+	h.inject(spoof)
 	h.lan.Wait(patience, "a spoofed frame "+when, func(f testenv.Frame) bool { return bytes.Equal(f.Data, spoof) })
 }
+
+// floodFrom is the first number of a flood's frames.
+const floodFrom = 1 << 20
 
 // sender sends frames until stopped.
 type sender struct {
@@ -213,14 +223,14 @@ func (h *host) flood(perSecond int, sources ...netip.Addr) *sender {
 func (s *sender) run(quit <-chan struct{}, perSecond int, sources []netip.Addr, send func([]byte) bool) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	n, start := uint32(0), time.Now()
+	n, start := uint32(floodFrom), time.Now()
 	for {
 		select {
 		case <-quit:
 			return
 		case <-tick.C:
 		}
-		for due := uint32(time.Since(start).Seconds() * float64(perSecond)); n < due; n++ {
+		for due := floodFrom + uint32(time.Since(start).Seconds()*float64(perSecond)); n < due; n++ {
 			src := sources[int(n)%len(sources)]
 			if send(numbered(src, n)) {
 				s.sent[src] = append(s.sent[src], n)
@@ -229,22 +239,29 @@ func (s *sender) run(quit <-chan struct{}, perSecond int, sources []netip.Addr, 
 	}
 }
 
-// arrived sorts the numbered frames that the site heard by source.
-func (h *host) arrived() map[netip.Addr][]uint32 {
+// flooded sorts what the site heard of a flood by source.
+func (h *host) flooded() map[netip.Addr][]uint32 { return h.arrived(floodFrom) }
+
+// arrived sorts the numbered frames that the site heard, from a number on, by
+// source.
+func (h *host) arrived(from uint32) map[netip.Addr][]uint32 {
 	got := map[netip.Addr][]uint32{}
 	for _, f := range h.lan.Frames() {
-		if src, n, ok := number(f.Data); ok {
+		if src, n, ok := number(f.Data); ok && n >= from {
 			got[src] = append(got[src], n)
 		}
 	}
 	return got
 }
 
-// complete waits until every frame sent from a source has arrived.
+// complete waits until every frame sent from a source has arrived, each once.
+// Their order is the sender's CPUs' business.
 func (h *host) complete(src netip.Addr, sent []uint32) {
 	h.Helper()
-	testenv.Wait(h.TB, patience, "every frame from "+src.String(), func() bool { return len(h.arrived()[src]) >= len(sent) })
-	if diff := cmp.Diff(sent, h.arrived()[src]); diff != "" {
+	testenv.Wait(h.TB, patience, "every frame from "+src.String(), func() bool { return len(h.flooded()[src]) >= len(sent) })
+	got := h.flooded()[src]
+	slices.Sort(got)
+	if diff := cmp.Diff(sent, got); diff != "" {
 		h.Errorf("frames from %s (-sent +arrived):\n%.2000s", src, diff)
 	}
 }

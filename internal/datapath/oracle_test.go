@@ -16,12 +16,9 @@ import (
 	"github.com/berth-net/berth/internal/guard/corpus"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
-	"github.com/berth-net/berth/internal/testenv"
 )
 
 var frames = flag.Int("frames", 1_000_000, "fuzzed frames for the oracle")
-
-func TestMain(m *testing.M) { testenv.Main(m) }
 
 // lo is the device BPF_PROG_TEST_RUN pretends the frame came from.
 const lo = 1
