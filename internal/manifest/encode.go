@@ -138,8 +138,9 @@ func serverIDText(id nic.ServerID) string {
 		return "first-host"
 	case nic.ServerIDInterface:
 		return "interface"
+	default:
+		return id.Addr.String()
 	}
-	return id.Addr.String()
 }
 
 func modeText(m nic.Mode) string {

@@ -171,20 +171,32 @@ func TestBrokenNetworks(t *testing.T) {
 		problems []string
 		nics     []string // problems of the NICs
 	}{
-		{"network: lan\nmtu: 5\n", []string{`n:2:6: mtu "5": at least 68 (RFC 791), or 0 to announce none`},
-			[]string{`f:3:10: network "lan": the network is broken: n:2:6: mtu "5": at least 68 (RFC 791), or 0 to announce none`}},
-		{"network: lan\nnic: a\ndhcp4: {address: 10.0.0.1}\n", []string{`n:2:6: nic "a": belongs to a NIC, not to a network`, `n:3:18: dhcp4.address "10.0.0.1": belongs to a NIC, not to a network`},
-			[]string{`f:3:10: network "lan": the network is broken: n:2:6: nic "a": belongs to a NIC, not to a network`}},
+		{
+			"network: lan\nmtu: 5\n",
+			[]string{`n:2:6: mtu "5": at least 68 (RFC 791), or 0 to announce none`},
+			[]string{`f:3:10: network "lan": the network is broken: n:2:6: mtu "5": at least 68 (RFC 791), or 0 to announce none`},
+		},
+		{
+			"network: lan\nnic: a\ndhcp4: {address: 10.0.0.1}\n",
+			[]string{`n:2:6: nic "a": belongs to a NIC, not to a network`, `n:3:18: dhcp4.address "10.0.0.1": belongs to a NIC, not to a network`},
+			[]string{`f:3:10: network "lan": the network is broken: n:2:6: nic "a": belongs to a NIC, not to a network`},
+		},
 		{"mtu: 1400\n", []string{`n:1:1: network: missing: a document of this file needs the name of its network`}, []string{
 			`f:3:10: network "lan": the network may be in the part that cannot be read: n:1:1: network: missing: a document of this file needs the name of its network`,
-			`f:5:1: network: the network may be in the part that cannot be read: n:1:1: network: missing: a document of this file needs the name of its network`}},
+			`f:5:1: network: the network may be in the part that cannot be read: n:1:1: network: missing: a document of this file needs the name of its network`,
+		}},
 		{"network: lan\n---\nmtu: [\n", []string{`n:3:6: sequence end token ']' not found`}, []string{
-			`f:5:1: network: the network may be in the part that cannot be read: n:3:6: sequence end token ']' not found`}},
-		{"network: lan\n---\nnetwork: lan\n", []string{`n:3:10: network "lan": declared twice, first at line 1`},
-			[]string{`f:3:10: network "lan": the network is broken: n:3:10: network "lan": declared twice, first at line 1`}},
+			`f:5:1: network: the network may be in the part that cannot be read: n:3:6: sequence end token ']' not found`,
+		}},
+		{
+			"network: lan\n---\nnetwork: lan\n",
+			[]string{`n:3:10: network "lan": declared twice, first at line 1`},
+			[]string{`f:3:10: network "lan": the network is broken: n:3:10: network "lan": declared twice, first at line 1`},
+		},
 		{"\x00", []string{`n: a NUL at byte 0: not a text file`}, []string{
 			`f:3:10: network "lan": the network may be in the part that cannot be read: n: a NUL at byte 0: not a text file`,
-			`f:5:1: network: the network may be in the part that cannot be read: n: a NUL at byte 0: not a text file`}},
+			`f:5:1: network: the network may be in the part that cannot be read: n: a NUL at byte 0: not a text file`,
+		}},
 		{"", nil, []string{`f:3:10: network "lan": no such network`}},
 	} {
 		nets, problems := ParseNetworks("n", []byte(tt.networks))

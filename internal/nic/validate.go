@@ -85,9 +85,9 @@ func (c *checker) bad(field, value, format string, args ...any) {
 	c.errs = append(c.errs, &FieldError{Field: field, Value: value, Problem: fmt.Sprintf(format, args...)})
 }
 
-// name checks what the kernel's dev_valid_name asks for, and what makes a
-// single file name in bpffs (which also refuses dots, bpf_lookup in
-// kernel/bpf/inode.c; those are escaped by whoever pins).
+// name checks what the kernel's dev_valid_name asks for. Dots are allowed, as
+// VLAN devices have them, although bpffs takes none (bpf_lookup in
+// kernel/bpf/inode.c): pins are named by ifindex.
 func (c *checker) name() {
 	n := c.b.NIC
 	if p := nameProblem(n); p != "" {

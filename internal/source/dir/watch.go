@@ -81,7 +81,7 @@ func (w *watcher) wait(ctx context.Context, longest time.Duration) bool {
 			return false
 		case <-rescan.C:
 			return true
-		case <-w.fs.Errors: // an overflow: something happened, nobody knows what
+		case <-w.fs.Errors: //nolint:errcheck // an overflow: something happened, nobody knows what
 			return w.settle(ctx)
 		case e := <-w.fs.Events:
 			if w.concerns(e.Name) {
@@ -105,7 +105,7 @@ func (w *watcher) settle(ctx context.Context) bool {
 			return true
 		case <-pause.C:
 			return true
-		case <-w.fs.Errors:
+		case <-w.fs.Errors: //nolint:errcheck // as above: only that it happened counts
 			pause.Reset(quiet)
 		case e := <-w.fs.Events:
 			if w.concerns(e.Name) {
