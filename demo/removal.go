@@ -92,7 +92,7 @@ func (s *story) leftovers(before int) error {
 	if err != nil {
 		return err
 	}
-	s.line("berthd stopped guards at the NICs: %d before, %d now; pinned links: %d; nftables lines: %d",
+	s.line("berthd ended   guards at the NICs: %d before, %d now; pinned links: %d; nftables lines: %d",
 		before, guards, pins, strings.Count(rules, "\n"))
 	s.fact("guards left at the NICs", guards, 0)
 	s.fact("pinned links left", pins, 0)

@@ -33,7 +33,11 @@ func inside(ctx context.Context, bin string) error {
 	for _, scene := range []func() error{
 		s.opening, s.leases, s.silence, s.attacks, s.explanation, s.crash, s.change, s.removal,
 	} {
-		if err := scene(); err != nil {
+		err := scene()
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped: %w", ctx.Err()) // what failed, failed for that
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -113,7 +117,7 @@ func (s *story) leases() error {
 		s.fact(v.name+" pings the router: error", err, nil)
 		pings = append(pings, v.name+" "+took)
 	}
-	s.line("All leases after %.1f s. The router answers %s.", time.Since(started).Seconds(), strings.Join(pings, ", "))
+	s.line("All leases after %.1f s. Pings of the router: %s.", time.Since(started).Seconds(), strings.Join(pings, ", "))
 	return nil
 }
 
@@ -276,7 +280,7 @@ func (s *story) explanation() error {
 	if err != nil {
 		return err
 	}
-	s.line("$ berth show web1-tap    (its end)")
+	s.line("$ berth show web1-tap    (its end; it also counts what legacy sent towards web1)")
 	first := slices.IndexFunc(shown, func(l string) bool { return strings.HasPrefix(l, "frames") })
 	s.holds("`berth show` tells of frames", first >= 0)
 	for _, l := range shown[max(first, 0):] {
