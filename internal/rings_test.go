@@ -25,19 +25,7 @@ func rings() map[string]int {
 		"internal/agent": 4,
 		"cmd/berth":      5, "cmd/berthd": 5,
 		// Tools and test support stand outside.
-		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9,
-	}
-}
-
-// sameRing are the imports within a ring that make one room of two.
-func sameRing() map[[2]string]string {
-	return map[[2]string]string{
-		{"internal/nic", "internal/reason"}:         "a binding names its reasons",
-		{"internal/source/dir", "internal/store"}:   "both keep bindings on disk",
-		{"internal/dhcp4", "internal/wire"}:         "a reply is a datagram",
-		{"internal/manifest", "internal/wire"}:      "",
-		{"internal/answerer", "internal/wire"}:      "",
-		{"internal/guard/corpus", "internal/guard"}: "the corpus is about the guard",
+		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9, "internal/api/apitest": 9,
 	}
 }
 
@@ -82,7 +70,7 @@ func TestRings(t *testing.T) {
 
 func checkImport(t *testing.T, room string, ring int, path string) {
 	t.Helper()
-	if why, bad := banned()[path]; bad && ring <= 2 && (path != "time" || ring < 1) {
+	if why, bad := banned()[path]; bad && ring <= 2 {
 		t.Errorf("%s (ring %d) imports %s: %s", room, ring, path, why)
 	}
 	other, ours := strings.CutPrefix(path, module)
@@ -90,13 +78,12 @@ func checkImport(t *testing.T, room string, ring int, path string) {
 		return
 	}
 	theirs, known := rings()[other]
-	_, excused := sameRing()[[2]string{room, other}]
 	switch {
 	case !known:
 		t.Errorf("%s imports %s, which is in no ring", room, other)
 	case theirs == 9:
 		t.Errorf("%s imports %s, which is for tests and tools", room, other)
-	case theirs > ring, theirs == ring && !excused:
+	case theirs >= ring:
 		t.Errorf("%s (ring %d) imports %s (ring %d): a room imports lower rings only", room, ring, other, theirs)
 	}
 }

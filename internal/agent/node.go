@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -258,11 +259,11 @@ func (a *Agent) Delete(ctx context.Context, name string) (api.Change, error) {
 	c := api.Change{NIC: name}
 	var err error
 	e := a.do(ctx, func() {
-		if a.setBinding(name) == nil {
+		if err = a.opt.Store.Delete(name); errors.Is(err, fs.ErrNotExist) {
 			err = a.notMine(name)
 			return
 		}
-		if err = a.opt.Store.Delete(name); err != nil {
+		if err != nil {
 			return
 		}
 		c.Changed = true

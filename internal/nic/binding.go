@@ -75,7 +75,7 @@ type DHCP4 struct {
 	BootArch map[uint16]Boot // by client architecture, option 93 (RFC 4578)
 	BootIPXE Boot            // for clients whose user class is iPXE
 
-	Rate Rate // client messages handed up; zero values mean the defaults
+	Rate Rate // client messages handed up; never zero
 }
 
 // ServerIDKind says where the server identifier comes from (option 54, and

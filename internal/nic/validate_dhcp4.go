@@ -125,7 +125,7 @@ func codeProblem(code uint8) string {
 	switch {
 	case code == 0 || code == 255:
 		return "pad and end are not options (RFC 2132 section 3)"
-	case code >= 50 && code <= 55, code == 57, code == 61, code == 82:
+	case code >= 50 && code <= 55, code == 57, code == 61, code >= 80 && code <= 82:
 		return "set by the server itself, never by a binding"
 	}
 	return ""
@@ -202,7 +202,11 @@ func optionSizes(b *Binding) map[uint8]int {
 	for _, s := range b.Search {
 		m[119] += len(s) + 2 // a length byte for every label and the root
 	}
+	set(66, len(b.DHCP4.Boot.ServerName))
+	set(67, len(b.DHCP4.Boot.File))
+	set(81, 3+len(b.Hostname)+len(b.Domain))
 	set(121, routesSize(b))
+	set(249, routesSize(b)) // the same again, for who asks for both
 	if b.MTU != 0 {
 		set(26, 2)
 	}
@@ -216,17 +220,25 @@ func optionSizes(b *Binding) map[uint8]int {
 }
 
 // routesSize is the length of option 121, with the default route that RFC
-// 3442 makes part of it.
+// 3442 makes part of it and a host route for each next hop that is off link.
 func routesSize(b *Binding) int {
 	if len(b.Routes) == 0 {
 		return 0
 	}
 	n := 0
+	offLink := map[netip.Addr]bool{}
+	hop := func(via netip.Addr) {
+		if via.Is4() && !via.IsUnspecified() && !b.Delivered().Contains(via) {
+			offLink[via] = true
+		}
+	}
 	for _, r := range b.Routes {
 		n += 1 + (max(r.To.Bits(), 0)+7)/8 + 4
+		hop(r.Via)
 	}
 	if b.Gateway.IsValid() && !b.NoDefaultRoute {
 		n += 5
+		hop(b.Gateway)
 	}
-	return n
+	return n + 9*len(offLink)
 }

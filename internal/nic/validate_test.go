@@ -115,7 +115,7 @@ func TestValidate(t *testing.T) {
 		{"option length", func(b *nic.Binding) { b.DHCP4.Options[1].Data = make([]byte, 12) }, []string{`dhcp4.options[1]: option 33 has 12 bytes; it must have a multiple of 8`}},
 		{"option empty", func(b *nic.Binding) { b.DHCP4.Options[0].Data = nil }, []string{`dhcp4.options[0]: option 43 has 0 bytes; it must have at least 1`}},
 		{"option exact", func(b *nic.Binding) { b.DHCP4.Options[0] = nic.Option{Code: 26, Data: []byte{1}} }, []string{`dhcp4.options[0]: option 26 has 1 bytes; it must have 2`}},
-		{"too much", func(b *nic.Binding) { b.DHCP4.Options[0].Data = make([]byte, 1200) }, []string{`dhcp4.options: all options together take 1380 bytes; 1232 fit one Ethernet packet`}},
+		{"too much", func(b *nic.Binding) { b.DHCP4.Options[0].Data = make([]byte, 1200) }, []string{`dhcp4.options: all options together take 1451 bytes; 1232 fit one Ethernet packet`}},
 		{"boot file", func(b *nic.Binding) { b.DHCP4.Boot.File = strings.Repeat("f", 128) }, []string{fmt.Sprintf("dhcp4.boot.file %q: 128 bytes; at most 127 are allowed", strings.Repeat("f", 128))}},
 		{"boot name", func(b *nic.Binding) { b.DHCP4.BootIPXE.ServerName = strings.Repeat("s", 64) }, []string{fmt.Sprintf("dhcp4.boot-ipxe.server-name %q: 64 bytes; at most 63 are allowed", strings.Repeat("s", 64))}},
 		{"boot server", func(b *nic.Binding) { b.DHCP4.BootArch[7] = nic.Boot{NextServer: addr("224.0.0.1")} }, []string{`dhcp4.boot-arch[7].next-server "224.0.0.1": a multicast address`}},
@@ -153,7 +153,7 @@ func TestValidate(t *testing.T) {
 
 // The codes the server sets itself are refused, and no others.
 func TestValidateOptionCodes(t *testing.T) {
-	refused := map[int]bool{0: true, 50: true, 51: true, 52: true, 53: true, 54: true, 55: true, 57: true, 61: true, 82: true, 255: true}
+	refused := map[int]bool{0: true, 50: true, 51: true, 52: true, 53: true, 54: true, 55: true, 57: true, 61: true, 80: true, 81: true, 82: true, 255: true}
 	for code := range 256 {
 		b := good()
 		b.DHCP4.Options = []nic.Option{{Code: uint8(code), Data: make([]byte, 8)}}
