@@ -107,7 +107,7 @@ func sendIn(ns string, frame []byte, times int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // sent or not, nothing is left to do
 	index, err := ifindex(fd, "eth0")
 	if err != nil {
 		return err

@@ -20,9 +20,9 @@ import (
 // namespaces. This process's network is the hypervisor's; VMs and the site
 // have named ones.
 type room struct {
-	ctx  context.Context
-	bin  string // directory of berthd and berth
-	dir  string // everything the demo writes
+	ctx  context.Context //nolint:containedctx // the whole demo is one run, and the room lives as long
+	bin  string          // directory of berthd and berth
+	dir  string          // everything the demo writes
 	live []*process
 }
 
@@ -34,8 +34,12 @@ func newRoom(ctx context.Context, bin string) (*room, error) {
 		return nil, fmt.Errorf("make mounts private: %w", err)
 	}
 	for _, m := range []struct{ kind, path string }{
-		{"proc", "/proc"}, {"sysfs", "/sys"}, {"bpf", "/sys/fs/bpf"}, {"tmpfs", "/run"},
-		{"tmpfs", "/var/lib/dhcp"}, {"tmpfs", "/var/lib/dhcpcd"}, // the host's own leases stay out
+		{"proc", "/proc"},
+		{"sysfs", "/sys"},
+		{"bpf", "/sys/fs/bpf"},
+		{"tmpfs", "/run"},
+		{"tmpfs", "/var/lib/dhcp"},
+		{"tmpfs", "/var/lib/dhcpcd"}, // the host's own leases stay out
 	} {
 		if err := unix.Mount(m.kind, m.path, m.kind, 0, ""); err != nil {
 			return nil, fmt.Errorf("mount %s at %s: %w", m.kind, m.path, err)

@@ -88,7 +88,7 @@ func (s *story) introduce() error {
 	}
 	fmt.Fprintln(s.out, s.paint("1", "berth: four VMs on the bridge of a hypervisor, and a LAN that has a DHCP server of its own."))
 	s.line("web1, web2, web3 have a binding file each. legacy has none: it belongs to the site alone.")
-	s.line("kernel %s, berthd %s, guards attached by %s, second lock %s", st.Kernel, st.Version, st.Attach, st.Lock)
+	s.line("kernel %s, berthd %s, guards at %s, second lock %s", st.Kernel, st.Version, st.Attach, st.Lock)
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (s *story) leases() error {
 		s.fact(v.name+" pings the router: error", err, nil)
 		pings = append(pings, v.name+" "+took)
 	}
-	s.line("All leases after %.1f s. Pings of the router: %s.", time.Since(started).Seconds(), strings.Join(pings, ", "))
+	s.line("Leases after %.1f s. Pings of the router: %s.", time.Since(started).Seconds(), strings.Join(pings, ", "))
 	return nil
 }
 
