@@ -117,7 +117,7 @@ func (s *story) leases() error {
 		s.fact(v.name+" pings the router: error", err, nil)
 		pings = append(pings, v.name+" "+took)
 	}
-	s.line("Leases after %.1f s. Pings of the router: %s.", time.Since(started).Seconds(), strings.Join(pings, ", "))
+	s.line("Leases after %.1f s. Router pinged: %s", time.Since(started).Seconds(), strings.Join(pings, ", "))
 	return nil
 }
 
