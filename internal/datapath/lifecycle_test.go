@@ -199,6 +199,8 @@ func TestRestartKeepsLinks(t *testing.T) {
 		}
 		h.attach(index, plan.Clsact) // Guard alone: nothing to attach
 		h.installed("after guarding again", inForce(index, plan.TCX))
+		h.attach(index, plan.TCX) // and nothing to harden
+		h.installed("after hardening again", inForce(index, plan.TCX))
 		h.holds("after a restart")
 	}
 	if got := h.linkIDs(index); got != before {

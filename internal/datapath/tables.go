@@ -128,8 +128,12 @@ func (k *Kernel) dropSetsWhere(match func(set uint32) bool) error {
 }
 
 // Harden replaces the device's clsact filters by pinned tcx links: the links
-// go on first, so that there is no instant without a guard.
+// go on first, so that there is no instant without a guard. Links that are
+// complete stay as they are.
 func (k *Kernel) Harden(index int) error {
+	if hung, err := k.hung(index); err != nil || hung {
+		return errors.Join(err, k.removeFilters(index))
+	}
 	if err := k.dropLinks(index); err != nil {
 		return fmt.Errorf("drop partial links: %w", err)
 	}
