@@ -169,7 +169,7 @@ func TestKilledAnywhere(t *testing.T) {
 	if leaked := h.flooded()[corpus.B4]; len(leaked) != 0 {
 		t.Errorf("%d of %d spoofed frames reached the site", len(leaked), len(spoofs.sent[corpus.B4]))
 	}
-	t.Logf("%d spoofed frames, none passed; found after a kill: %v", len(spoofs.sent[corpus.B4]), left)
+	t.Logf("%d spoofed frames sent; found after a kill: %v", len(spoofs.sent[corpus.B4]), left)
 }
 
 func (h *host) attachment() (at plan.Attach) {
