@@ -104,8 +104,8 @@ func (a *Agent) reportExchange(x answerer.Exchange) {
 	a.Add(e)
 }
 
-// reportSample is told of some of the frames that were dropped, at most ten a
-// second for each NIC (the kernel's own limit).
+// reportSample is told of some of the frames that were dropped, at most one a
+// second for each NIC and reason (the kernel's own limit).
 func (a *Agent) reportSample(s datapath.Sample) {
 	e := api.Event{Time: time.Now(), Index: s.Index, NIC: a.view.Load().name(s.Index), Kind: "dropped", Reason: s.Reason}
 	if s.Audit {

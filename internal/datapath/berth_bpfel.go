@@ -43,12 +43,12 @@ type berthNicState struct {
 	Pad       uint32
 	TokensNs  uint64
 	FilledNs  uint64
-	SampledNs uint64
 	FromGuest uint64
 	ToGuest   uint64
 	Taken     uint64
 	Dropped   [64]uint64
 	Audited   [64]uint64
+	SampledNs [64]uint64
 }
 
 type berthPunt struct {

@@ -529,17 +529,20 @@ static __always_inline void add(__u64 *counter)
 	__sync_fetch_and_add(counter, 1);
 }
 
-/* show hands one frame in a while to the daemon, at most ten a second and NIC:
- * what a guest sends must not fill a log. */
+/* show hands a frame to the daemon, at most one a second for each reason and
+ * NIC: what a guest sends must not fill a log. */
 static __noinline int show(struct __sk_buff *skb, struct nic_state *s, __u32 why)
 {
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = bpf_ktime_get_ns(), *last;
 	struct sample *e;
 	int kept;
 
-	if (!s || now - s->sampled_ns < SAMPLE_EVERY_NS)
+	if (!s)
 		return 0;
-	s->sampled_ns = now;
+	last = &s->sampled_ns[why & (REASONS - 1)];
+	if (*last != 0 && now - *last < SAMPLE_EVERY_NS)
+		return 0;
+	*last = now;
 	e = bpf_ringbuf_reserve(&samples, sizeof(*e), 0);
 	if (!e)
 		return 0;

@@ -20,7 +20,7 @@
 #define PUNT_BYTES 1600
 #define SAMPLE_BYTES 128
 #define SAMPLE_AUDIT 0x80
-#define SAMPLE_EVERY_NS 100000000ULL
+#define SAMPLE_EVERY_NS 1000000000ULL
 
 /* The same numbers serve tcx (TCX_NEXT, TCX_DROP) and clsact (TC_ACT_UNSPEC,
  * TC_ACT_SHOT); Debian 12's headers have no tcx names yet. */
@@ -67,10 +67,10 @@ struct nic_state {
 	struct bpf_spin_lock lock;
 	__u32 pad;
 	__u64 tokens_ns, filled_ns;
-	__u64 sampled_ns;
 	__u64 from_guest, to_guest, taken;
 	__u64 dropped[REASONS];
 	__u64 audited[REASONS];
+	__u64 sampled_ns[REASONS]; /* when a frame was last shown to the daemon */
 };
 
 /* Key of the trie of permitted sources. The set is a number used by one
