@@ -27,11 +27,7 @@ func TestUnmanagedPortIsUntouched(t *testing.T) {
 	if diff := cmp.Diff(before, s.portState("vmB")); diff != "" {
 		t.Errorf("the unmanaged port changed (-before +after):\n%s", diff)
 	}
-	var err error
-	s.host.Do(func() { err = s.k.Forget(index) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.forget(index)
 	s.everythingPasses("nothing beside it")
 	if got := s.punts.take(t, 0); len(got) != 0 {
 		t.Errorf("%d messages of an unmanaged port were handed up", len(got))
