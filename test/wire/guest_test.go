@@ -25,7 +25,7 @@ func (s *site) plugGuest(k kind) {
 		ns := quietNS(s.TB)
 		testenv.Veth(s.TB, s.host, "tapA", ns, "eth0", corpus.M)
 		s.guest.end = newEnd(s.TB, ns, "eth0")
-		s.guest.ear = &ear{s: s.guest.end.sniffer}
+		s.guest.ear = &ear{s: s.guest.sniffer}
 	case tap:
 		s.guest.tap = testenv.Tap(s.TB, s.host, "tapA")
 		s.guest.ear = &tapEar{s.guest.tap}
