@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,9 +80,10 @@ func (c *crowd) freeLease() {
 	}
 }
 
-// TestContainment: three VMs shout all the time, while berthd is killed,
-// started, stopped and given another binding. Nobody hears them, and the VM
-// that is not berth's gets its lease from the site all the while.
+// TestContainment: three VMs shout all the time, and so does a rogue server,
+// while berthd is killed, started, stopped, hung and given another binding.
+// Nobody hears the VMs, they hear no server but berth, and the VM that is not
+// berth's gets its lease from the site all the while.
 func TestContainment(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
@@ -89,6 +91,7 @@ func TestContainment(t *testing.T) {
 	s.start()
 	s.bindAll()
 	c := newCrowd(t, s)
+	rogue := c.rogue()
 	c.served("192.0.2.11", "192.0.2.12", "192.0.2.13")
 
 	s.kill()
@@ -103,6 +106,12 @@ func TestContainment(t *testing.T) {
 	s.start()
 	c.served("192.0.2.11", "192.0.2.12", "192.0.2.13")
 
+	s.p.signal(syscall.SIGSTOP) // it hangs
+	time.Sleep(200 * time.Millisecond)
+	c.freeLease()
+	s.p.signal(syscall.SIGCONT)
+	c.served("192.0.2.11", "192.0.2.12", "192.0.2.13")
+
 	s.write("vm1.yaml", s.vms[0].bindingWith("192.0.2.31", ""))
 	s.vms[0].addr = ip("192.0.2.31")
 	c.served("192.0.2.31", "192.0.2.12", "192.0.2.13")
@@ -110,7 +119,21 @@ func TestContainment(t *testing.T) {
 	s.remove("vm2.yaml")
 	s.waitState("vm2", api.Closed, 5*time.Second)
 	c.served("192.0.2.31")
+	if sent := rogue.halt(); sent < 100 {
+		t.Errorf("only %d rogue OFFERs were sent", sent)
+	}
 	c.end()
+	for i, ear := range c.ears {
+		ear.None("an OFFER of the site at "+s.vms[i].port, isSpoof())
+	}
+}
+
+// rogue has the site's side broadcast OFFERs to everybody, all the time.
+func (c *crowd) rogue() *injector {
+	c.t.Helper()
+	stranger := &guest{mac: strangerMAC(), addr: rogueServer()}
+	offers := stranger.spoofs()
+	return inject(c.t, c.lan.NS, 5*time.Millisecond, func(int) []byte { return offers[len(offers)-1] })
 }
 
 // end stops the noise and judges all that was captured.
@@ -126,6 +149,7 @@ func (c *crowd) end() {
 	}
 	c.free.addr = ip("192.0.2.44") // nobody checks it
 	fence(c.t, c.free, c.outer)
+	fence(c.t, c.lan.at("192.0.2.1"), c.inner)
 	c.w.contained()
 	c.untouched()
 	c.onlyFree()

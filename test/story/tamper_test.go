@@ -154,6 +154,9 @@ func TestClosedPattern(t *testing.T) {
 	if diff := cmp.Diff(before, s.footprint("free1")); diff != "" {
 		t.Errorf("what is set on the unmanaged port (-before +after):\n%s", diff)
 	}
+	if rules := s.ns.Exec("nft", "list", "ruleset"); strings.Contains(rules, "free") || !strings.Contains(rules, `iifname "vm*"`) {
+		t.Errorf("the rules name the unmanaged port, or not the pattern:\n%s", rules)
+	}
 	s.remove("vm1.yaml")
 	s.waitState("vm1", api.Closed, 5*time.Second)
 }
