@@ -228,7 +228,8 @@ func (a *Agent) applyLock(steps []plan.Step, verb plan.Verb) {
 			*list = append(*list, s.NIC)
 		}
 	}
-	if !changed {
+	// A damaged lock is made whole even if no name of it is wanted.
+	if !changed && (verb != plan.Arm || a.lockError == "") {
 		return
 	}
 	slices.Sort(names)
@@ -263,11 +264,12 @@ func (a *Agent) harden(steps []plan.Step) (more bool) {
 			// Not a failure of the NIC: its clsact filters stand.
 			a.opt.Log.Warn("hardening failed; the clsact filters stay", "nic", s.NIC, "ifindex", s.Index, "err", err)
 			a.nextTry = time.Now().Add(retry)
-			return false
+			continue
 		}
+		more = true // look again: there may be others, and what is shown is read back
 		if time.Since(begin) > hardenFor || len(a.wake) > 0 || len(a.fromDir) > 0 || a.waiting.Load() > 0 {
 			break
 		}
 	}
-	return len(steps) > 0 // look again: what is shown is read back
+	return more
 }
