@@ -11,6 +11,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"github.com/berth-net/berth/internal/testenv"
+	"github.com/berth-net/berth/internal/wire"
 )
 
 // TestBindingChange: a file is renamed over another while the client holds the
@@ -95,4 +96,30 @@ func TestRenewalToAnyServer(t *testing.T) {
 	if l := s.leases(); len(l) != 0 {
 		t.Errorf("the site's server gave leases: %v", l)
 	}
+}
+
+// TestClientRenews: at T1 a client asks the server it knows, by unicast and
+// through its own kernel. It keeps its address and nobody else hears it.
+func TestClientRenews(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	vm := s.vms[0]
+	s.start()
+	s.write("vm1.yaml", vm.bindingWith("192.0.2.11", "dhcp4: {lease: 60s, t1: 2s, t2: 50s}\n"))
+	s.attach("vm1")
+	w, ear := s.watch(), testenv.Capture(t, vm.NS, "eth0")
+	dhclient{}.start(t, vm)
+	renewal := dhcpIn(w.at["vm1"].Wait(10*time.Second, "a unicast renewal", func(f testenv.Frame) bool {
+		u, err := wire.ParseUDP4(f.Data)
+		return err == nil && u.Src == ip("192.0.2.11") && u.Dst == ip("192.0.2.1") && u.SrcPort == 68 && u.DstPort == 67
+	}))
+	ack := dhcpIn(ear.Wait(2*time.Second, "its ACK", both(reply(vm.mac, dhcpv4.MessageTypeAck), func(f testenv.Frame) bool {
+		return !dhcpIn(f).ClientIPAddr.IsUnspecified() // RFC 2131 table 3: the request's ciaddr
+	})))
+	got := []string{ack.TransactionID.String(), ack.ClientIPAddr.String(), ack.YourIPAddr.String()}
+	if diff := cmp.Diff([]string{renewal.TransactionID.String(), "192.0.2.11", "192.0.2.11"}, got); diff != "" {
+		t.Errorf("xid, ciaddr and yiaddr of the ACK (-want +got):\n%s", diff)
+	}
+	fence(t, vm, w.at[uplink])
+	w.contained()
 }
