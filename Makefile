@@ -28,6 +28,7 @@ install: build
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/systemd/berthd.service
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)/etc/berth/nics.d
 	bin/berth man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 packaging/man/berthd.8
 	bin/berth completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
 	install -m 644 -t $(DESTDIR)/etc/berth packaging/etc/berth/*.example
 
