@@ -203,7 +203,7 @@ func (c *computation) freshen(l Link) Installed {
 		return Installed{Index: l.Index}
 	}
 	if have.Gone || have.Moved || have.Attach == Detached && have.Name != l.Name {
-		c.forget(have, "an earlier device")
+		c.forget(have, "its links hang on nothing")
 		delete(c.installed, l.Index)
 		return Installed{Index: l.Index}
 	}
