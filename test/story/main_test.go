@@ -25,8 +25,6 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 const binDir = "/run/berth-bin"
 
 // build makes both programs, once for a run.
-//
-//nolint:gochecknoglobals // a function; what it holds is its result
 var build = sync.OnceValue(func() error {
 	if err := os.MkdirAll(binDir, 0o755); err != nil {
 		return err

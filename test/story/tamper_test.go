@@ -48,12 +48,18 @@ func tamper(t *testing.T, s *site) {
 		do   func()
 		says string // in an event
 	}{
-		{"nft flush ruleset", func() { s.ns.Exec("nft", "flush", "ruleset") },
-			"somebody removed 3 names from the second lock (vm1, vm2, vm3); armed again"},
-		{"nft delete table", func() { s.ns.Exec("nft", "delete", "table", "bridge", "berth_lock") },
-			"the lock is damaged: table bridge berth_lock is missing; armed again"},
-		{"nft delete element", func() { s.ns.Exec("nft", "delete", "element", "bridge", "berth_lock", "names", "{ vm2 }") },
-			"the lock is damaged"},
+		{
+			"nft flush ruleset", func() { s.ns.Exec("nft", "flush", "ruleset") },
+			"somebody removed 3 names from the second lock (vm1, vm2, vm3); armed again",
+		},
+		{
+			"nft delete table", func() { s.ns.Exec("nft", "delete", "table", "bridge", "berth_lock") },
+			"the lock is damaged: table bridge berth_lock is missing; armed again",
+		},
+		{
+			"nft delete element", func() { s.ns.Exec("nft", "delete", "element", "bridge", "berth_lock", "names", "{ vm2 }") },
+			"the lock is damaged",
+		},
 		{"bpftool link detach", func() { s.detach("in_", vm1) }, fmt.Sprintf("guard vm1#%d enforce", vm1)},
 		{"rm of a pin", func() { s.unpin("in_", vm1) }, fmt.Sprintf("guard vm1#%d enforce", vm1)},
 		{"rm of all pins of a NIC", func() { s.unpin("in_", vm1); s.unpin("out_", vm1) }, "(its hooks were stripped)"},
