@@ -189,6 +189,7 @@ func (s *Sniffer) snapshot() ([]Frame, <-chan struct{}) {
 // a frame that must pass after those that must not, wait for it, then None.
 func (s *Sniffer) Wait(limit time.Duration, what string, match Filter) Frame {
 	s.t.Helper()
+	limit = Limit(s.t, limit)
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	for {

@@ -18,22 +18,34 @@ import (
 // NeedKernel requires a kernel of at least major.minor, for the feature named.
 func NeedKernel(t testing.TB, major, minor int, feature string) {
 	t.Helper()
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		t.Fatalf("uname: %v", err)
-	}
-	release := unix.ByteSliceToString(u.Release[:])
-	have, err := parseRelease(release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if have[0] < major || have[0] == major && have[1] < minor {
+	if release, have := kernel(t); !have.atLeast(major, minor) {
 		missing(t, fmt.Sprintf("%s needs Linux %d.%d, this is %s", feature, major, minor, release))
 	}
 }
 
-func parseRelease(s string) ([2]int, error) {
-	var v [2]int
+// version is the first two numbers of a kernel's release.
+type version [2]int
+
+func (v version) atLeast(major, minor int) bool {
+	return v[0] > major || v[0] == major && v[1] >= minor
+}
+
+func kernel(t testing.TB) (release string, v version) {
+	t.Helper()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatalf("uname: %v", err)
+	}
+	release = unix.ByteSliceToString(u.Release[:])
+	v, err := parseRelease(release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release, v
+}
+
+func parseRelease(s string) (version, error) {
+	var v version
 	if _, err := fmt.Sscanf(s, "%d.%d", &v[0], &v[1]); err != nil {
 		return v, fmt.Errorf("kernel release %q: %w", s, err)
 	}
@@ -44,6 +56,14 @@ func parseRelease(s string) ([2]int, error) {
 func NeedTCX(t testing.TB) {
 	t.Helper()
 	NeedKernel(t, 6, 6, "tcx")
+}
+
+// HaveTCX reports whether the kernel is one with tcx. A test that holds either
+// way of attaching asks here, not the code under test, which may be wrong.
+func HaveTCX(t testing.TB) bool {
+	t.Helper()
+	_, v := kernel(t)
+	return v.atLeast(6, 6)
 }
 
 // NeedLinkKind requires that the kernel can make links of a kind such as

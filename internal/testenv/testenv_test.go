@@ -186,7 +186,7 @@ func TestNamespacesAreApart(t *testing.T) {
 func TestNeedKernel(t *testing.T) {
 	t.Setenv("BERTH_CI", "1")
 	NeedKernel(t, 4, 19, "this test")
-	for s, want := range map[string][2]int{
+	for s, want := range map[string]version{
 		"6.18.44-fc-v669": {6, 18}, "6.1.0-13-amd64": {6, 1}, "5.15.0": {5, 15},
 	} {
 		got, err := parseRelease(s)
@@ -196,6 +196,25 @@ func TestNeedKernel(t *testing.T) {
 	}
 	if _, err := parseRelease("mainline"); err == nil {
 		t.Error("parseRelease accepts a release without numbers")
+	}
+}
+
+func TestLimit(t *testing.T) {
+	for slow, want := range map[string]time.Duration{"": time.Second, "1": time.Second, "5": 5 * time.Second} {
+		t.Setenv("BERTH_SLOW", slow)
+		if got := Limit(t, time.Second); got != want {
+			t.Errorf("BERTH_SLOW=%s: %v, want %v", slow, got, want)
+		}
+	}
+}
+
+func TestVersionAtLeast(t *testing.T) {
+	for v, want := range map[version]bool{
+		{5, 15}: false, {6, 1}: false, {6, 5}: false, {6, 6}: true, {6, 18}: true, {7, 0}: true,
+	} {
+		if got := v.atLeast(6, 6); got != want {
+			t.Errorf("%v is at least 6.6: %t, want %t", v, got, want)
+		}
 	}
 }
 
