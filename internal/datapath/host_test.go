@@ -107,9 +107,26 @@ func (h *host) attach(index int, how plan.Attach) {
 	h.Helper()
 	h.protect(index, guard.Compile(corpus.Binding()))
 	if how == plan.TCX {
-		testenv.NeedTCX(h.TB)
 		h.do("harden", func() error { return h.k.Harden(index) })
 	}
+}
+
+// newHostFor is a host for a test of one way to attach.
+func newHostFor(t testing.TB, how plan.Attach) *host {
+	t.Helper()
+	if how == plan.TCX {
+		testenv.NeedTCX(t)
+	}
+	return newHost(t)
+}
+
+// strongest is how a guard hangs in the end on this kernel.
+func strongest(t testing.TB) plan.Attach {
+	t.Helper()
+	if testenv.HaveTCX(t) {
+		return plan.TCX
+	}
+	return plan.Clsact
 }
 
 func (h *host) forget(index int) {
@@ -165,10 +182,24 @@ func number(f []byte) (src netip.Addr, n uint32, ok bool) {
 // holds checks that a spoofed frame does not and an own one does arrive.
 func (h *host) holds(when string) {
 	h.Helper()
+	h.reaches(when)
 	spoof, own := h.spoof(), h.own()
 	h.inject(spoof, own)
 	h.lan.Wait(patience, "an own frame "+when, func(f testenv.Frame) bool { return bytes.Equal(f.Data, own) })
 	h.lan.None("a spoofed frame "+when, func(f testenv.Frame) bool { return bytes.Equal(f.Data, spoof) })
+}
+
+// reaches sends own frames until one arrives. A bridge forwards from a port
+// only once the kernel has noticed its carrier, up to a second after it is up.
+func (h *host) reaches(when string) {
+	h.Helper()
+	sent := map[string]bool{}
+	testenv.Wait(h.TB, patience, "any own frame "+when, func() bool {
+		own := h.own()
+		sent[string(own)] = true
+		h.inject(own)
+		return slices.ContainsFunc(h.lan.Frames(), func(f testenv.Frame) bool { return sent[string(f.Data)] })
+	})
 }
 
 // inject lets the guest send frames.

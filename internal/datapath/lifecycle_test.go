@@ -23,7 +23,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func eachAttachment(t *testing.T, f func(h *host, index int, how plan.Attach)) {
 	for name, how := range map[string]plan.Attach{"clsact": plan.Clsact, "tcx": plan.TCX} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t)
+			h := newHostFor(t, how)
 			index := h.ns.Index("tapA")
 			h.opens("before the guard")
 			h.attach(index, how)
@@ -78,22 +78,34 @@ func TestForeignQdiscDelete(t *testing.T) {
 
 // The filters of others at the same hooks stay.
 func TestForeignFilterStays(t *testing.T) {
-	h := newHost(t)
+	for name, how := range map[string]plan.Attach{"clsact": plan.Clsact, "tcx": plan.TCX} {
+		t.Run(name, func(t *testing.T) { foreignFilterStays(newHostFor(t, how), how) })
+	}
+}
+
+func foreignFilterStays(h *host, how plan.Attach) {
 	index := h.ns.Index("tapA")
 	h.addForeignFilter(index)
-	before := h.ns.Exec("tc", "filter", "show", "dev", "tapA", "ingress")
+	before := h.ingressFilters()
 	h.attach(index, plan.Clsact)
 	h.holds("beside a foreign filter")
-	h.attach(index, plan.TCX)
-	h.holds("in front of a foreign filter")
-	if after := h.ns.Exec("tc", "filter", "show", "dev", "tapA", "ingress"); after != before {
-		t.Errorf("the foreign filter changed from\n%sto\n%s", before, after)
+	if how == plan.TCX {
+		h.attach(index, plan.TCX)
+		h.holds("in front of a foreign filter")
+		if after := h.ingressFilters(); after != before {
+			h.Errorf("the foreign filter changed from\n%sto\n%s", before, after)
+		}
 	}
 	h.forget(index)
-	if after := h.ns.Exec("tc", "filter", "show", "dev", "tapA", "ingress"); after != before {
-		t.Errorf("the foreign filter changed from\n%sto\n%s", before, after)
+	if after := h.ingressFilters(); after != before {
+		h.Errorf("the foreign filter changed from\n%sto\n%s", before, after)
 	}
 	h.opens("after the guard was forgotten")
+}
+
+func (h *host) ingressFilters() string {
+	h.Helper()
+	return h.ns.Exec("tc", "filter", "show", "dev", "tapA", "ingress")
 }
 
 // addForeignFilter hangs somebody's filter that lets everything pass behind ours.
@@ -121,7 +133,7 @@ func (h *host) addForeignFilter(index int) {
 // A device in another namespace keeps its tcx links, and its rules where it
 // keeps its index; it is reported as moved, and as ordinary when it is back.
 func TestMoveToAnotherNamespace(t *testing.T) {
-	h := newHost(t)
+	h := newHostFor(t, plan.TCX)
 	index := h.ns.Index("tapA")
 	h.attach(index, plan.TCX)
 	elsewhere := testenv.NewNS(t)
@@ -187,7 +199,7 @@ func TestForgetLeavesNothing(t *testing.T) {
 
 // A restart finds what the last process left and attaches nothing anew.
 func TestRestartKeepsLinks(t *testing.T) {
-	h := newHost(t)
+	h := newHostFor(t, plan.TCX)
 	index := h.ns.Index("tapA")
 	h.attach(index, plan.TCX)
 	before := h.linkIDs(index)
@@ -240,15 +252,16 @@ func TestInterruptedSteps(t *testing.T) {
 		steps  []func(*Kernel, int) error
 		want   plan.Attach // after the restart
 		closed bool        // the guard stands already
+		needs  plan.Attach
 	}{
-		{"tables without a program", []func(*Kernel, int) error{fill}, plan.Detached, false},
-		{"one filter of two", []func(*Kernel, int) error{fill, filters, dropOutFilter}, plan.Detached, true},
-		{"both filters", []func(*Kernel, int) error{fill, filters}, plan.Clsact, true},
-		{"filters and one link", []func(*Kernel, int) error{fill, filters, attachInLink}, plan.Clsact, true},
-		{"filters and both links", []func(*Kernel, int) error{fill, filters, links}, plan.TCX, true},
+		{"tables without a program", []func(*Kernel, int) error{fill}, plan.Detached, false, plan.Clsact},
+		{"one filter of two", []func(*Kernel, int) error{fill, filters, dropOutFilter}, plan.Detached, true, plan.Clsact},
+		{"both filters", []func(*Kernel, int) error{fill, filters}, plan.Clsact, true, plan.Clsact},
+		{"filters and one link", []func(*Kernel, int) error{fill, filters, attachInLink}, plan.Clsact, true, plan.TCX},
+		{"filters and both links", []func(*Kernel, int) error{fill, filters, links}, plan.TCX, true, plan.TCX},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHost(t)
+			h := newHostFor(t, c.needs)
 			index := h.ns.Index("tapA")
 			for _, step := range c.steps {
 				h.do("step", func() error { return step(h.k, index) })
@@ -261,10 +274,10 @@ func TestInterruptedSteps(t *testing.T) {
 			if c.closed {
 				h.holds("after the restart")
 			}
-			h.attach(index, plan.TCX)
-			h.installed("after the repair", inForce(index, plan.TCX))
-			if out := h.ns.Exec("tc", "qdisc", "show", "dev", "tapA", "clsact"); out != "" {
-				t.Errorf("filters left beside the links: %s", out)
+			h.attach(index, strongest(t))
+			h.installed("after the repair", inForce(index, strongest(t)))
+			if out := h.ns.Exec("tc", "qdisc", "show", "dev", "tapA", "clsact"); (out != "") != (strongest(t) == plan.Clsact) {
+				t.Errorf("filters beside the links, or none without: %q", out)
 			}
 			h.holds("after the repair")
 		})
