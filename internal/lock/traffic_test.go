@@ -3,26 +3,30 @@ package lock
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/testenv"
 )
 
 // guard stands in for the guard's program: it marks everything and drops
-// nothing. It is taken off again by the function returned.
+// nothing. It hangs where the guard does on this kernel, and is taken off
+// again by the function returned.
 func guard(t testing.TB, ns *testenv.NS, iface string, mark uint32) (off func()) {
 	t.Helper()
-	testenv.NeedTCX(t)
 	const markOffset = 8 // struct __sk_buff: len, pkt_type, mark
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SchedCLS,
@@ -30,7 +34,7 @@ func guard(t testing.TB, ns *testenv.NS, iface string, mark uint32) (off func())
 			asm.LoadMem(asm.R2, asm.R1, markOffset, asm.Word),
 			asm.Or.Imm(asm.R2, int32(mark)),
 			asm.StoreMem(asm.R1, markOffset, asm.R2, asm.Word),
-			asm.Mov.Imm(asm.R0, -1), // TCX_NEXT
+			asm.Mov.Imm(asm.R0, -1), // TCX_NEXT, which is TC_ACT_UNSPEC
 			asm.Return(),
 		},
 	})
@@ -38,17 +42,45 @@ func guard(t testing.TB, ns *testenv.NS, iface string, mark uint32) (off func())
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { prog.Close() })
+	attach := attachClsact
+	if testenv.HaveTCX(t) {
+		attach = attachTCX
+	}
 	index := ns.Index(iface)
-	var l link.Link
-	ns.Do(func() {
-		l, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: prog, Attach: ebpf.AttachTCXIngress})
-	})
+	ns.Do(func() { off, err = attach(index, prog) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	off = func() { l.Close() }
 	t.Cleanup(off)
 	return off
+}
+
+func attachTCX(index int, prog *ebpf.Program) (off func(), err error) {
+	l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: prog, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		return nil, err
+	}
+	return func() { l.Close() }, nil
+}
+
+func attachClsact(index int, prog *ebpf.Program) (off func(), err error) {
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE) // stays in this namespace
+	if err != nil {
+		return nil, err
+	}
+	q := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+	err = errors.Join(nl.QdiscAdd(q), nl.FilterAdd(&netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: 1,
+		},
+		Fd: prog.FD(), Name: "stand-in", DirectAction: true,
+	}))
+	return sync.OnceFunc(func() {
+		_ = nl.QdiscDel(q) // the device may be gone
+		nl.Close()
+	}), err
 }
 
 // The site: a bridge with an uplink behind which `site` listens.
