@@ -245,12 +245,35 @@ func (k *Kernel) addFilters(index int) error {
 	q := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
-	if err := k.nl.QdiscAdd(q); err != nil && !errors.Is(err, unix.EEXIST) {
+	switch err := k.nl.QdiscAdd(q); {
+	case errors.Is(err, unix.EEXIST):
+		if err := k.checkClsact(index); err != nil {
+			return err
+		}
+	case err != nil:
 		return fmt.Errorf("add clsact qdisc: %w", err)
 	}
 	for d := range directions {
 		if err := k.nl.FilterReplace(k.filter(d, index)); err != nil {
 			return fmt.Errorf("add filter %s: %w", directions[d].filter, err)
+		}
+	}
+	return nil
+}
+
+// errIngress says that somebody else's ingress qdisc is where ours would be.
+var errIngress = errors.New("the device has an ingress qdisc, which leaves no room for clsact")
+
+// checkClsact tells a clsact qdisc from the older ingress kind, on which both
+// hooks would be one: the second program would replace the first.
+func (k *Kernel) checkClsact(index int) error {
+	qs, err := k.nl.QdiscList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}})
+	if err != nil {
+		return fmt.Errorf("list qdiscs: %w", err)
+	}
+	for _, q := range qs {
+		if q.Attrs().Parent == netlink.HANDLE_INGRESS && q.Type() == "ingress" {
+			return errIngress
 		}
 	}
 	return nil

@@ -28,7 +28,17 @@ func (k *Kernel) Guard(index int, name string, r guard.Rules) error {
 	if err := k.dropLinks(index); err != nil {
 		return fmt.Errorf("drop dead links: %w", err)
 	}
-	return k.addFilters(index)
+	err = k.addFilters(index)
+	if errors.Is(err, errIngress) && k.tcx {
+		return k.attachTCX(index) // slower, and beside anybody's qdisc
+	}
+	if err != nil {
+		return err
+	}
+	if at, err = k.attached(index); err == nil && at == plan.Detached {
+		err = errors.New("the filters were added and are not there")
+	}
+	return err
 }
 
 // fill writes the NIC's entries in the order that is safe at every instant:

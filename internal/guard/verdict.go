@@ -104,12 +104,13 @@ func unreadable(h l2) reason.Reason {
 // contain says what DHCP a frame of the guest is: reason.DHCP4 if it is a
 // client's and to be taken, another reason if it must not exist.
 func contain(f Frame, h l2, p ip4) reason.Reason {
-	if h.ethertype != typeIPv4 || p.short || p.bad || !p.isUDP() {
+	if h.ethertype != typeIPv4 {
 		return reason.None
 	}
+	if why := undecidable(p); why != reason.None {
+		return why
+	}
 	switch {
-	case p.hidden && p.more:
-		return reason.DHCPDisguised // the ports may come in an overlapping fragment
 	case !p.ports:
 		return reason.None
 	case p.dport == portClient:
@@ -125,20 +126,35 @@ func contain(f Frame, h l2, p ip4) reason.Reason {
 	return reason.DHCP4
 }
 
+// undecidable says why nobody can tell whether an IPv4 packet is DHCP. Clients
+// that read raw frames look at the protocol and the ports, and at little else:
+// a header that lies does not keep them from it.
+func undecidable(p ip4) reason.Reason {
+	switch {
+	case p.short:
+		return reason.Truncated
+	case !p.isUDP():
+		return reason.None
+	case p.hidden && p.more:
+		return reason.DHCPDisguised // the ports may come in an overlapping fragment
+	case p.bad, p.hidden:
+		return reason.IP4Malformed
+	default:
+		return reason.None
+	}
+}
+
 // foreign says whether a frame for the guest is a DHCP server's. Only the
 // answerer may speak to port 68 of a managed NIC, and its frames do not come
 // this way.
 func foreign(p ip4) reason.Reason {
-	switch {
-	case p.short || p.bad || !p.isUDP():
-		return reason.None
-	case p.hidden && p.more:
-		return reason.DHCPDisguised
-	case p.ports && p.dport == portClient:
-		return reason.DHCPForeign
-	default:
-		return reason.None
+	if why := undecidable(p); why != reason.None {
+		return why
 	}
+	if p.ports && p.dport == portClient {
+		return reason.DHCPForeign
+	}
+	return reason.None
 }
 
 func (r *Rules) checkFromGuest(f Frame, h l2, p ip4) reason.Reason {
@@ -240,14 +256,10 @@ func (r *Rules) owns(a netip.Addr) bool {
 
 func (r *Rules) checkIP4(f Frame, p ip4) reason.Reason {
 	switch {
-	case p.short:
-		return reason.Truncated
 	case p.bad:
 		return reason.IP4Malformed
 	case !r.owns(p.src) && !clientSource(f, p):
 		return reason.IP4Spoof
-	case p.hidden:
-		return reason.IP4Malformed // a whole UDP datagram without a UDP header
 	case badOptions(f.Data[p.off+20 : p.off+p.ihl]):
 		return reason.IP4Options
 	}

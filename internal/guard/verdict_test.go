@@ -58,10 +58,10 @@ func TestCorpusAudited(t *testing.T) {
 	}
 }
 
-// unreadable reports the reasons that no switch opens where the link-layer
-// header cannot be followed to its end.
+// unreadable reports the reasons that no switch opens where nobody can tell
+// whether the frame is DHCP.
 func unreadable(r reason.Reason) bool {
-	return r == reason.Truncated || r == reason.VLANTag || r == reason.LLC
+	return r == reason.Truncated || r == reason.VLANTag || r == reason.LLC || r == reason.IP4Malformed
 }
 
 // With all checks off nothing but DHCP is touched, in either direction.

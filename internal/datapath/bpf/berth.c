@@ -242,14 +242,30 @@ static __always_inline __u8 unreadable(const struct frame *f)
 	return 0;
 }
 
-static __always_inline __u8 contain(const struct frame *f, const struct ip4 *p)
+/* undecidable says why nobody can tell whether an IPv4 packet is DHCP. Clients
+ * that read raw frames look at the protocol and the ports, and at little else. */
+static __always_inline __u8 undecidable(const struct ip4 *p)
 {
-	if (f->ethertype != ETHERTYPE_IP4 || p->truncated || p->bad || !is_udp(p))
+	if (p->truncated)
+		return REASON_TRUNCATED;
+	if (!is_udp(p))
 		return 0;
 	if (p->hidden && p->more)
 		return REASON_DHCP_DISGUISED; /* the ports may come in an overlapping fragment */
-	if (!p->ports)
+	if (p->bad || p->hidden)
+		return REASON_IP4_MALFORMED;
+	return 0;
+}
+
+static __always_inline __u8 contain(const struct frame *f, const struct ip4 *p)
+{
+	__u8 why;
+
+	if (f->ethertype != ETHERTYPE_IP4)
 		return 0;
+	why = undecidable(p);
+	if (why || !p->ports)
+		return why;
 	if (p->dport == PORT_CLIENT)
 		return REASON_DHCP_SERVER;
 	if (p->dport != PORT_SERVER)
@@ -263,10 +279,10 @@ static __always_inline __u8 contain(const struct frame *f, const struct ip4 *p)
 
 static __always_inline __u8 foreign(const struct ip4 *p)
 {
-	if (p->truncated || p->bad || !is_udp(p))
-		return 0;
-	if (p->hidden && p->more)
-		return REASON_DHCP_DISGUISED;
+	__u8 why = undecidable(p);
+
+	if (why)
+		return why;
 	if (p->ports && p->dport == PORT_CLIENT)
 		return REASON_DHCP_FOREIGN;
 	return 0;
@@ -433,14 +449,10 @@ static __always_inline __u8 check_ip4(const struct nic_rules *r, const struct fr
 {
 	__u8 why;
 
-	if (p->truncated)
-		return REASON_TRUNCATED;
 	if (p->bad)
 		return REASON_IP4_MALFORMED;
 	if (!owns_ip4(r, p->src) && !client_source(f, p))
 		return REASON_IP4_SPOOF;
-	if (p->hidden)
-		return REASON_IP4_MALFORMED;
 	if (p->ihl > 20 && bad_options(f->skb, f->off + 20, f->off + p->ihl))
 		return REASON_IP4_OPTIONS;
 	why = check_fragment(p);

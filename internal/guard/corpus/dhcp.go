@@ -29,6 +29,11 @@ func rogueServers() []Vector {
 		bad("F06", "reply to a relay", server(2, func(f *dhcpFrame) { f.edst, f.dst, f.dport = G, G4, 67 })),
 		bad("F07", "OFFER from port 68", server(2, ports(68, 68))),
 		bad("F08", "OFFER from port 1025", server(2, ports(1025, 68))),
+		{ID: "F26", Case: "rogue DHCP server: IPv4 header that lies", Want: drop(reason.IP4Malformed), Frames: [][]byte{
+			server(2, func(f *dhcpFrame) { f.change = func(p *packet) { p.verIHL = 0x65 } }),
+			server(2, func(f *dhcpFrame) { f.change = func(p *packet) { p.total = 19 } }),
+			server(2, func(f *dhcpFrame) { f.change = func(p *packet) { p.total = 65000 } }),
+		}},
 		bad("F21", "proxyDHCP from port 4011", server(5, ports(4011, 68))),
 		disguised("F09", "fragments, ports in the first", reason.FragmentBcast, fragments(to(BC, offer), 64)...),
 		{ID: "F10", Case: "rogue DHCP server: first fragment of eight bytes", Frames: fragments(to(BC, offer), 8)[:4], Want: drop(reason.DHCPServer, reason.FragmentTiny)},
@@ -109,6 +114,9 @@ func towards() []Vector {
 		}))}
 	}
 	offer := server(2, func(f *dhcpFrame) { f.esrc, f.src = S, S4 })
+	lying := func(change func(*packet)) []byte {
+		return server(2, func(f *dhcpFrame) { f.esrc, f.edst, f.src, f.change = S, M, S4, change })
+	}
 	v6 := ether(M, G, 0x86dd, cat([]byte{0x60, 0, 0, 0, 0, 8, 58, 255}, rep(0xfe, 32), []byte{134, 0, 0, 0, 64, 0, 7, 8}))
 	return []Vector{
 		foreign("N01", "OFFER", func(*dhcpFrame) {}),
@@ -122,6 +130,10 @@ func towards() []Vector {
 		{ID: "N13", ToGuest: true, Case: "OFFER in UDP-Lite", Want: drop(reason.DHCPForeign), Frames: one(ether(M, S, 0x0800, packet{src: S4, dst: M4, proto: 136, payload: udp(67, 68, make([]byte, 40))}.bytes()))},
 		{ID: "N14", ToGuest: true, Case: "OFFER whose first fragment hides the ports", Want: drop(reason.DHCPDisguised), Frames: one(ether(M, S, 0x0800, packet{src: S4, dst: M4, proto: udpProto, frag: moreFragments, payload: []byte{0, 67, 0, 68}}.bytes()))},
 		{ID: "N15", ToGuest: true, Case: "OFFER in fragments, ports in the first", Want: []Want{drop(reason.DHCPForeign)[0], pass()[0]}, Frames: fragments(server(2, func(f *dhcpFrame) { f.esrc, f.edst, f.src, f.dst = S, M, S4, M4 }), 64)},
+		{ID: "N18", ToGuest: true, Case: "OFFER whose IPv4 header lies: version 5, total 20, total 65000", Want: drop(reason.IP4Malformed), Frames: [][]byte{
+			lying(func(p *packet) { p.verIHL = 0x55 }), lying(func(p *packet) { p.total = 20 }), lying(func(p *packet) { p.total = 65000 }),
+		}},
+		{ID: "N19", ToGuest: true, Case: "frame that ends in the IPv4 header", Want: drop(reason.Truncated), Frames: one(lying(func(*packet) {})[:33])},
 		{ID: "N16", ToGuest: true, Case: "tagged frame", Want: drop(reason.VLANTag), Frames: one(enc(ether(M, G, 0x0800, packet{src: G4, dst: M4, proto: icmp, payload: make([]byte, 8)}.bytes()), tag{0x8100, 42}))},
 		{ID: "N17", ToGuest: true, Case: "BPDU", Want: drop(reason.LLC), Frames: one(llcRaw(mac("01:80:c2:00:00:00"), G, 38, cat([]byte{0x42, 0x42, 3}, make([]byte, 35))))},
 	}
