@@ -23,11 +23,20 @@ func routes(b *nic.Binding) []byte {
 	if announced && !slices.ContainsFunc(all, func(r nic.Route) bool { return r.To.Bits() == 0 }) {
 		all = append(all, nic.Route{To: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Via: gateway})
 	}
+	// On-link routes first, wherever they were declared: others stand on them.
+	slices.SortStableFunc(all, func(x, y nic.Route) int { return btoi(usable(x.Via)) - btoi(usable(y.Via)) })
 	var data []byte
 	for _, r := range append(onLink(b, all), all...) {
 		data = appendRoute(data, r)
 	}
 	return data
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // onLink returns the host routes that the next hops need.
