@@ -23,6 +23,11 @@ import (
 // watch the kernel had no room for.
 const rescan = 30 * time.Second
 
+// New makes a source; set its fields before Run.
+func New(path string) *Source {
+	return &Source{Path: path, Now: time.Now, refresh: make(chan chan struct{})}
+}
+
 // Source is one directory and its networks file.
 type Source struct {
 	Path     string // the directory; it may be made later
@@ -32,10 +37,15 @@ type Source struct {
 	Owners []uint32
 	Now    func() time.Time
 
-	last  map[string]nic.Binding // by NIC: in force since the last read
-	cache cache
-	files map[string]parsed // by path: what unchanged files said
-	prev  Update
+	refresh chan chan struct{}
+	last    map[string]nic.Binding // by NIC: in force since the last read
+	cache   cache
+	files   map[string]parsed // by path: what unchanged files said
+
+	// hadNetworks: a networks file was read once. One that is then gone or
+	// empty is an accident, as an editor's save or a full disk make it.
+	hadNetworks bool
+	prev        Update
 }
 
 // parsed is what one content said under one networks file.
@@ -61,6 +71,23 @@ type Update struct {
 	Read     time.Time
 }
 
+// Refresh has the directory read again and returns when what was found has
+// been published. It is for callers who have just written a file.
+func (s *Source) Refresh(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case s.refresh <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Run reads the directory at once and after every change, and calls publish
 // from this goroutine each time, until ctx ends. It returns an error only if
 // it cannot watch at all.
@@ -71,12 +98,17 @@ func (s *Source) Run(ctx context.Context, publish func(Update)) error {
 	}
 	defer w.close()
 	s.start()
+	var asked chan struct{}
 	for {
 		// Watches are set before reading, so that a change during the read wakes
 		// the next one.
 		w.arm()
 		publish(s.read())
-		if !w.wait(ctx, rescan) {
+		if asked != nil {
+			close(asked)
+		}
+		var more bool
+		if asked, more = w.wait(ctx, s.refresh); !more {
 			return nil
 		}
 	}
@@ -128,12 +160,20 @@ func sameContent(a, b *Update) bool {
 func (s *Source) networks() (manifest.Networks, [sha256.Size]byte, []manifest.Problem) {
 	data, p, missing := s.trust().readFile(s.Networks)
 	switch {
+	case missing && s.hadNetworks:
+		gone := manifest.Problem{File: s.Networks, Text: "the file is gone while NICs inherit from it; they keep what they had until it is back"}
+		return manifest.UnreadableNetworks(gone), sha256.Sum256([]byte(gone.Text)), []manifest.Problem{gone}
 	case missing || s.Networks == "":
 		return manifest.Networks{}, [sha256.Size]byte{}, nil
 	case p != nil:
 		return manifest.UnreadableNetworks(*p), sha256.Sum256([]byte(p.Text)), []manifest.Problem{*p}
 	}
 	nets, problems := manifest.ParseNetworks(s.Networks, data)
+	if len(nets.Names()) == 0 && len(problems) == 0 && s.hadNetworks {
+		empty := manifest.Problem{File: s.Networks, Text: "the file is empty while NICs inherit from it; they keep what they had"}
+		return manifest.UnreadableNetworks(empty), sha256.Sum256(data), []manifest.Problem{empty}
+	}
+	s.hadNetworks = s.hadNetworks || len(nets.Names()) > 0
 	return nets, sha256.Sum256(data), problems
 }
 
@@ -164,6 +204,9 @@ func (s *Source) scan(nets manifest.Networks, netsSum [sha256.Size]byte) reading
 
 func (s *Source) parse(path string, data []byte, nets manifest.Networks) manifest.Result {
 	r := manifest.Parse(path, data, nets)
+	if len(r.Bindings)+len(r.Problems) == 0 {
+		r.Problems = []manifest.Problem{{File: path, Text: "the file is empty; delete it to withdraw what it declared"}}
+	}
 	for i := range r.Bindings {
 		r.Bindings[i].Origin.Source = "dir"
 	}

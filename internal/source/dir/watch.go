@@ -70,22 +70,24 @@ func nearestDir(path string) string {
 	}
 }
 
-// wait returns true when the directory should be read again, false when ctx
-// has ended.
-func (w *watcher) wait(ctx context.Context, longest time.Duration) bool {
-	rescan := time.NewTimer(longest)
-	defer rescan.Stop()
+// wait returns true when the directory should be read again, with whoever asked
+// for it, and false when ctx has ended.
+func (w *watcher) wait(ctx context.Context, refresh <-chan chan struct{}) (asked chan struct{}, more bool) {
+	timer := time.NewTimer(rescan)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return false
-		case <-rescan.C:
-			return true
+			return nil, false
+		case asked := <-refresh:
+			return asked, true
+		case <-timer.C:
+			return nil, w.settle(ctx)
 		case <-w.fs.Errors: //nolint:errcheck // an overflow: something happened, nobody knows what
-			return w.settle(ctx)
+			return nil, w.settle(ctx)
 		case e := <-w.fs.Events:
 			if w.concerns(e.Name) {
-				return w.settle(ctx)
+				return nil, w.settle(ctx)
 			}
 		}
 	}
