@@ -13,11 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/source/dir"
 )
 
@@ -115,10 +116,33 @@ func (c *config) validate() error {
 			}
 		}
 	}
+	errs = append(errs, c.checkClosed()...)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		errs = append(errs, fmt.Errorf("log.format %q: want text or json", c.Log.Format))
 	}
 	return errors.Join(errs...)
+}
+
+// checkClosed holds `closed` to what the second lock can hold, and keeps it
+// apart from `deny`: a lock on a pattern has no holes.
+func (c *config) checkClosed() []error {
+	var errs []error
+	for _, p := range c.Closed {
+		d := lock.Desired{Mark: datapath.Mark, Names: []string{p}}
+		prefix, isPattern := strings.CutSuffix(p, "*")
+		if isPattern {
+			d.Names, d.Patterns = nil, []string{p}
+		}
+		if _, err := d.Normal(); err != nil {
+			errs = append(errs, fmt.Errorf("closed %q: %w", p, err))
+		}
+		for _, deny := range c.Deny {
+			if deny == p || isPattern && strings.HasPrefix(deny, prefix) {
+				errs = append(errs, fmt.Errorf("deny %q: closed %q would close it; choose a pattern that leaves it out", deny, p))
+			}
+		}
+	}
+	return errs
 }
 
 // checkPattern holds `closed` to what both locks can match: an exact name, or
@@ -143,7 +167,8 @@ func newLogger(c config, w io.Writer) *slog.Logger {
 
 // checkBindings reads everything berthd would read and prints every mistake.
 func checkBindings(c config, stdout io.Writer) int {
-	s := dir.Source{Path: c.NICs, Networks: c.Networks, Owners: c.Owners, Now: time.Now}
+	s := dir.New(c.NICs)
+	s.Networks, s.Owners = c.Networks, c.Owners
 	u := s.Check()
 	for _, p := range u.Problems {
 		fmt.Fprintln(stdout, p)

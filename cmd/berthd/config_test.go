@@ -57,17 +57,19 @@ func keys(t reflect.Type) []string {
 
 func TestBadConfig(t *testing.T) {
 	for text, want := range map[string]string{
-		"nicz: /x":             `[1:1] unknown field "nicz"`,
-		"nics: [1]":            "[1:7]",
-		"nics: etc/nics":       `nics "etc/nics": want an absolute path`,
-		"closed: [\"t*p\"]":    `closed "t*p": a pattern is a beginning and one star at the end`,
-		"closed: [\"*\"]":      `closed "*": want an interface name or a pattern such as tap*`,
-		"deny: [\"[\"]":        `deny "[": want an interface name`,
-		"log: {format: xml}":   `log.format "xml": want text or json`,
-		"log: {level: loud}":   "loud",
-		"socket: {mode: 9999}": `"9999" is not a file mode`,
-		"socket: {mode: rw}":   `"rw" is not a file mode`,
-		"nics: /a\nnics: /b":   "already defined",
+		"nicz: /x":                             `[1:1] unknown field "nicz"`,
+		"nics: [1]":                            "[1:7]",
+		"nics: etc/nics":                       `nics "etc/nics": want an absolute path`,
+		"closed: [\"t*p\"]":                    `closed "t*p": a pattern is a beginning and one star at the end`,
+		"closed: [\"*\"]":                      `closed "*": want an interface name or a pattern such as tap*`,
+		"deny: [\"[\"]":                        `deny "[": want an interface name`,
+		"closed: [\"averyveryverylongname*\"]": `closed "averyveryverylongname*": `,
+		"closed: [\"tap*\"]\ndeny: [\"tap-mgmt\"]": `deny "tap-mgmt": closed "tap*" would close it`,
+		"log: {format: xml}":                       `log.format "xml": want text or json`,
+		"log: {level: loud}":                       "loud",
+		"socket: {mode: 9999}":                     `"9999" is not a file mode`,
+		"socket: {mode: rw}":                       `"rw" is not a file mode`,
+		"nics: /a\nnics: /b":                       "already defined",
 	} {
 		_, err := parseConfig("berthd.yaml", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "berthd.yaml: ") {

@@ -13,7 +13,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -111,12 +110,12 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	bindings := dir.New(cfg.NICs)
+	bindings.Networks, bindings.Owners = cfg.Networks, cfg.Owners
+	bindings.Cache = filepath.Join(cfg.State, "last-good.json")
 	a, err := agent.New(agent.Options{
 		Kernel: kernel, Lock: nft, Links: &link.Watcher{}, Sender: socket, Store: kept,
-		Dir: &dir.Source{
-			Path: cfg.NICs, Networks: cfg.Networks, Cache: filepath.Join(cfg.State, "last-good.json"),
-			Owners: cfg.Owners, Now: time.Now,
-		},
+		Dir:     bindings,
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
 		Log:     log,
 		Version: version, Release: kernelRelease(),

@@ -75,7 +75,8 @@ type Agent struct {
 	sealed     bool // the directory has been read once
 	generation uint64
 	wants      plan.Wants
-	inForce    map[string]bool // NICs whose claims win a conflict
+	claims     map[string]claim  // by NIC: who keeps what in a conflict
+	loud       map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release    map[string]bool
 	armed      plan.Armed // as the loop last left the second lock
 	failed     map[string]failure
@@ -113,7 +114,8 @@ func New(opt Options) (*Agent, error) {
 		wake:     make(chan struct{}, 1),
 		fromDir:  make(chan dir.Update, 1),
 		requests: make(chan request),
-		inForce:  map[string]bool{},
+		claims:   map[string]claim{},
+		loud:     map[string]string{},
 		release:  map[string]bool{},
 		failed:   map[string]failure{},
 		since:    map[string]standing{},
@@ -127,8 +129,9 @@ func New(opt Options) (*Agent, error) {
 		return nil, fmt.Errorf("read what is installed: %w", err)
 	}
 	for _, i := range have {
-		a.inForce[i.Name] = true
+		a.claims[i.Name] = claim{}
 	}
+	a.stored.bindings, a.stored.problems = opt.Store.All()
 	return a, nil
 }
 
@@ -201,6 +204,33 @@ func (a *Agent) pause(pending bool) time.Duration {
 	}
 }
 
+// fresh makes the loop read everything again, files included, so that what is
+// shown next is what is in force now.
+func (a *Agent) fresh(ctx context.Context) error {
+	if err := a.opt.Dir.Refresh(ctx); err != nil {
+		return err
+	}
+	return a.do(ctx, func() {
+		select {
+		case u := <-a.fromDir:
+			a.takeDir(u)
+		default:
+		}
+		a.pass()
+	})
+}
+
+// ping proves that the loop is alive.
+func (a *Agent) ping(ctx context.Context) error {
+	r := request{do: func() {}, done: make(chan struct{})}
+	select {
+	case a.requests <- r:
+		return nil // the loop took it, and there is nothing to do
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the agent's loop does not answer: %w", api.ErrTimeout, ctx.Err())
+	}
+}
+
 // do runs f on the loop's goroutine and waits for it.
 func (a *Agent) do(ctx context.Context, f func()) error {
 	r := request{do: f, done: make(chan struct{})}
@@ -216,8 +246,9 @@ func (a *Agent) do(ctx context.Context, f func()) error {
 }
 
 func (a *Agent) takeDir(u dir.Update) {
-	first := !a.sealed
-	a.sealed = true
+	first := a.dir.Generation == 0
+	// A store that cannot be read is a source that has not spoken.
+	a.sealed = !slices.ContainsFunc(a.stored.problems, func(p manifest.Problem) bool { return p.NIC == "" })
 	if !first && u.Generation == a.dir.Generation {
 		a.dir.Read = u.Read
 		return
@@ -230,18 +261,64 @@ func (a *Agent) takeDir(u dir.Update) {
 	a.merge()
 }
 
-// merge makes the next snapshot of all sources and compiles it.
+// merge makes the next snapshot of all sources and compiles it. Whoever is in
+// it keeps what it holds against newcomers.
 func (a *Agent) merge() {
 	a.generation++
-	set, problems := a.opt.Store.All()
-	a.stored = stored{len(set), problems}
-	a.wants = plan.Compile(a.snapshot(set, problems))
+	before := a.wants
+	a.wants = plan.Compile(a.snapshot(a.stored))
+	a.claims = map[string]claim{}
+	for name, w := range a.wants.ByNIC {
+		a.claims[name] = claim{w.Binding.Origin.Source, w.Answer}
+	}
+	a.tellChanges(before)
+}
+
+// tellChanges leaves a line for every binding that a file has changed; what
+// the socket changes is told with who asked for it.
+func (a *Agent) tellChanges(before plan.Wants) {
+	if before.ByNIC == nil {
+		return // the first snapshot is no change
+	}
+	for name, w := range a.wants.ByNIC {
+		old, had := before.ByNIC[name]
+		if w.Binding.Origin.Source != "dir" || had && old.Answer == w.Answer {
+			continue
+		}
+		a.opt.Log.Info("binding changed", "nic", name, "actor", w.Binding.Origin.File, "before", text(old.Binding), "after", text(w.Binding))
+	}
+	for name, old := range before.ByNIC {
+		if _, still := a.wants.ByNIC[name]; !still && old.Binding.Origin.Source == "dir" {
+			a.opt.Log.Info("binding changed", "nic", name, "actor", old.Binding.Origin.File, "before", text(old.Binding), "after", "none")
+		}
+	}
 }
 
 // snapshot merges the directory with what the socket has set.
-func (a *Agent) snapshot(set []nic.Binding, problems []manifest.Problem) table.Snapshot {
-	updates := []table.Update{dirUpdate(a.dir), {Source: "socket", Bindings: set, Broken: broken(problems, nil)}}
-	return table.Merge(a.generation, updates, func(name string) bool { return a.inForce[name] })
+func (a *Agent) snapshot(set stored) table.Snapshot {
+	updates := []table.Update{dirUpdate(a.dir), {Source: "socket", Bindings: set.bindings, Broken: broken(set.problems, nil)}}
+	return table.Merge(a.generation, updates, a.rank)
+}
+
+// claim is what a NIC had in the last snapshot; of one found in the kernel at
+// the start, nothing more than that is known.
+type claim struct {
+	source string
+	digest uint64
+}
+
+// rank says who wins a conflict: a binding that was there before and is the
+// same, then a changed one of a NIC that was there, then what is new.
+func (a *Agent) rank(b *nic.Binding) int {
+	c, ok := a.claims[b.NIC]
+	switch {
+	case ok && c.digest == b.Digest():
+		return 0
+	case ok && (c.source == "" || c.source == b.Origin.Source):
+		return 1
+	default:
+		return 2
+	}
 }
 
 func dirUpdate(u dir.Update) table.Update {

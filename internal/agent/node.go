@@ -20,7 +20,10 @@ import (
 var _ api.Node = (*Agent)(nil)
 
 // Status implements api.Viewer.
-func (a *Agent) Status(context.Context) (api.Status, error) {
+func (a *Agent) Status(ctx context.Context) (api.Status, error) {
+	if err := a.ping(ctx); err != nil {
+		return api.Status{}, err
+	}
 	v := a.view.Load()
 	s := api.Status{
 		Version: a.opt.Version, Started: a.started, Generation: v.generation,
@@ -28,7 +31,7 @@ func (a *Agent) Status(context.Context) (api.Status, error) {
 		NICs: map[api.State]int{},
 		Sources: []api.Source{
 			{Name: "dir", Path: v.dir.Path, Generation: v.dir.Generation, Bindings: len(v.dir.Bindings), Read: v.dir.Read},
-			{Name: "socket", Path: a.opt.Store.Dir(), Bindings: v.stored.bindings, Generation: v.generation, Read: v.dir.Read},
+			{Name: "socket", Path: a.opt.Store.Dir(), Bindings: len(v.stored.bindings), Generation: v.generation, Read: v.dir.Read},
 		},
 	}
 	if a.opt.Kernel.TCX() {
@@ -48,6 +51,11 @@ func (a *Agent) Status(context.Context) (api.Status, error) {
 		s.NICs[st.state]++
 		if st.state == api.Failed {
 			s.Problems = append(s.Problems, "NIC "+name+": "+st.text)
+		}
+	}
+	for name, r := range v.wants.Refused {
+		if _, ok := v.wants.ByNIC[name]; ok {
+			s.Problems = append(s.Problems, r.Text)
 		}
 	}
 	slices.Sort(s.Problems)
@@ -163,6 +171,7 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 		return c, err
 	}
 	if old := a.setBinding(name); old != nil && old.Digest() == b.Digest() {
+		a.pass() // nothing to change but what somebody else did meanwhile
 		return a.afterChange(ctx, c)
 	}
 	c.Changed = true
@@ -178,6 +187,7 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 		return c, fmt.Errorf("keep binding of NIC %s: %w", name, err)
 	}
 	a.audit(ctx, name, b)
+	a.stored = a.with(b)
 	a.merge()
 	a.pass()
 	return a.afterChange(ctx, c)
@@ -204,35 +214,45 @@ func (a *Agent) parse(name string, doc []byte) (*nic.Binding, error) {
 	return b, nil
 }
 
-// mayHold refuses what another binding has already, with the holder named.
+// mayHold refuses what another binding has already, with the holder named,
+// whether or not that one has a link at the moment.
 func (a *Agent) mayHold(b *nic.Binding) error {
-	if i := slices.IndexFunc(a.dir.Bindings, func(d nic.Binding) bool { return d.NIC == b.NIC }); i >= 0 {
-		o := a.dir.Bindings[i].Origin
-		return fmt.Errorf("%w: NIC %s is declared in %s:%d; change it there", api.ErrConflict, b.NIC, o.File, o.Line)
+	if where, ok := a.declared(b.NIC); ok {
+		return fmt.Errorf("%w: NIC %s is declared in %s; change it there", api.ErrConflict, b.NIC, where)
 	}
-	s := a.snapshot(a.with(b))
-	if r, refused := s.Refused[b.NIC]; refused && r.Reason == reason.WaitConflict {
-		return fmt.Errorf("%w: %s", api.ErrConflict, r.Text)
+	now, then := a.snapshot(a.stored), a.snapshot(a.with(b))
+	for _, name := range then.Names() {
+		r, refused := then.Refused[name]
+		_, before := now.Refused[name]
+		if refused && r.Reason == reason.WaitConflict && (name == b.NIC || !before) {
+			return fmt.Errorf("%w: %s", api.ErrConflict, r.Text)
+		}
 	}
 	return nil
 }
 
 // with returns what the socket has set, with b in its place.
-func (a *Agent) with(b *nic.Binding) ([]nic.Binding, []manifest.Problem) {
-	all, problems := a.opt.Store.All()
-	all = slices.DeleteFunc(all, func(o nic.Binding) bool { return o.NIC == b.NIC })
-	problems = slices.DeleteFunc(problems, func(p manifest.Problem) bool { return p.NIC == b.NIC })
-	return append(all, *b), problems
+func (a *Agent) with(b *nic.Binding) stored {
+	s := a.without(b.NIC)
+	s.bindings = append(s.bindings, *b)
+	return s
+}
+
+// without returns what the socket has set, but for one NIC.
+func (a *Agent) without(name string) stored {
+	return stored{
+		bindings: slices.DeleteFunc(slices.Clone(a.stored.bindings), func(o nic.Binding) bool { return o.NIC == name }),
+		problems: slices.DeleteFunc(slices.Clone(a.stored.problems), func(p manifest.Problem) bool { return p.NIC == name }),
+	}
 }
 
 // setBinding returns what the socket has set for a NIC, nil if nothing.
 func (a *Agent) setBinding(name string) *nic.Binding {
-	all, _ := a.opt.Store.All()
-	i := slices.IndexFunc(all, func(b nic.Binding) bool { return b.NIC == name })
+	i := slices.IndexFunc(a.stored.bindings, func(b nic.Binding) bool { return b.NIC == name })
 	if i < 0 {
 		return nil
 	}
-	return &all[i]
+	return &a.stored.bindings[i]
 }
 
 // preview computes the plan as if b were set, and changes nothing.
@@ -268,6 +288,7 @@ func (a *Agent) Delete(ctx context.Context, name string) (api.Change, error) {
 		}
 		c.Changed = true
 		a.audit(ctx, name, nil)
+		a.stored = a.without(name)
 		a.merge()
 		a.pass()
 		c, err = a.afterChange(ctx, c)
@@ -275,13 +296,27 @@ func (a *Agent) Delete(ctx context.Context, name string) (api.Change, error) {
 	return c, errors.Join(e, err)
 }
 
-// notMine refuses to delete what a file declares.
+// notMine refuses to delete what a file declares, also a broken one.
 func (a *Agent) notMine(name string) error {
-	if w, ok := a.wants.ByNIC[name]; ok {
-		o := w.Binding.Origin
-		return fmt.Errorf("%w: NIC %s is declared in %s:%d; remove it there", api.ErrConflict, name, o.File, o.Line)
+	if where, ok := a.declared(name); ok {
+		return fmt.Errorf("%w: NIC %s is declared in %s; remove it there", api.ErrConflict, name, where)
 	}
 	return nil
+}
+
+// declared says where the directory declares a NIC.
+func (a *Agent) declared(name string) (where string, ok bool) {
+	for _, b := range a.dir.Bindings {
+		if b.NIC == name {
+			return fmt.Sprintf("%s:%d", b.Origin.File, b.Origin.Line), true
+		}
+	}
+	for _, p := range a.dir.Problems {
+		if p.NIC == name {
+			return fmt.Sprintf("%s:%d", p.File, p.Line), true
+		}
+	}
+	return "", false
 }
 
 // Release implements api.Changer.
@@ -294,7 +329,10 @@ func (a *Agent) Release(ctx context.Context, name string) (api.Change, error) {
 
 func (a *Agent) releaseNow(ctx context.Context, name string) (api.Change, error) {
 	c := api.Change{NIC: name}
-	if _, bound := a.wants.ByNIC[name]; bound {
+	if where, ok := a.declared(name); ok {
+		return c, fmt.Errorf("%w: NIC %s is declared in %s; remove it there first", api.ErrConflict, name, where)
+	}
+	if a.setBinding(name) != nil {
 		return c, fmt.Errorf("%w: NIC %s has a binding; delete that first", api.ErrConflict, name)
 	}
 	if a.opt.Policy.Manages(name) {
@@ -342,6 +380,9 @@ func (a *Agent) Plan(ctx context.Context, doc []byte) (api.Plan, error) {
 		if doc != nil {
 			var b *nic.Binding
 			if b, err = a.parse("", doc); err == nil {
+				err = a.mayHold(b)
+			}
+			if err == nil {
 				p, err = a.preview(b)
 			}
 			return
@@ -367,6 +408,11 @@ func texts[T fmt.Stringer](items []T, name string) []string {
 
 // Wait implements api.Planner.
 func (a *Agent) Wait(ctx context.Context, name string) (api.NIC, error) {
+	// The caller may have written the file, or made the interface, this very
+	// moment: what was seen before counts for nothing.
+	if err := a.fresh(ctx); err != nil {
+		return api.NIC{Name: name, State: api.Waiting, Why: "the agent is busy"}, err
+	}
 	for {
 		v := a.view.Load()
 		st, known := v.standings[name]

@@ -157,7 +157,12 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
 		case plan.Harden:
 			harden = append(harden, s)
 		default:
-			if err := a.applyStep(s); err != nil {
+			err := a.applyStep(s)
+			if s.Verb == plan.Quiet {
+				a.tellLoud(s, err)
+				continue
+			}
+			if err != nil {
 				a.fail(s, err)
 				continue
 			}
@@ -166,6 +171,21 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
 	}
 	a.applyLock(steps, plan.Disarm)
 	return harden
+}
+
+// tellLoud says once that the host itself can be heard on a port. That is no
+// reason to leave the guest unguarded.
+func (a *Agent) tellLoud(s plan.Step, err error) {
+	if err == nil {
+		delete(a.loud, s.NIC)
+		return
+	}
+	if a.loud[s.NIC] == err.Error() {
+		return
+	}
+	a.loud[s.NIC] = err.Error()
+	a.opt.Log.Warn("the host's own IPv6 stays on", "nic", s.NIC, "ifindex", s.Index, "err", err)
+	a.Add(api.Event{Time: time.Now(), NIC: s.NIC, Index: s.Index, Kind: "failed", Text: fmt.Sprintf("%s: %v", s, err)})
 }
 
 func (a *Agent) applyStep(s plan.Step) error {

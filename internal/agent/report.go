@@ -29,7 +29,8 @@ type book struct {
 type page struct {
 	count   map[string]uint64
 	ignored map[reason.Reason]uint64
-	last    []api.Answer // oldest first
+	last    []api.Answer         // oldest first
+	told    map[string]time.Time // by kind of exchange: when the history was last told
 }
 
 func (b *book) record(index int, why reason.Reason, a api.Answer) {
@@ -37,7 +38,7 @@ func (b *book) record(index int, why reason.Reason, a api.Answer) {
 	defer b.mu.Unlock()
 	p := b.pages[index]
 	if p == nil {
-		p = &page{count: map[string]uint64{}, ignored: map[reason.Reason]uint64{}}
+		p = &page{count: map[string]uint64{}, ignored: map[reason.Reason]uint64{}, told: map[string]time.Time{}}
 		b.pages[index] = p
 	}
 	if a.Answer != "" {
@@ -49,6 +50,19 @@ func (b *book) record(index int, why reason.Reason, a api.Answer) {
 		p.last = p.last[1:]
 	}
 	p.last = append(p.last, a)
+}
+
+// newsworthy reports whether the history may be told: once a second for each
+// kind of exchange of a NIC, so that one guest cannot wash out what others did.
+func (b *book) newsworthy(index int, kind string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.pages[index]
+	if p == nil || now.Sub(p.told[kind]) < time.Second {
+		return false
+	}
+	p.told[kind] = now
+	return true
 }
 
 func (b *book) forget(index int) {
@@ -101,7 +115,10 @@ func (a *Agent) reportExchange(x answerer.Exchange) {
 	case o.Reason != reason.None:
 		e.Text += " ignored: " + o.Reason.Text()
 	}
-	a.Add(e)
+	// Not by the text: the guest chooses the address in it.
+	if a.book.newsworthy(x.Index, o.Request+o.Answer+o.Reason.String(), now) {
+		a.Add(e)
+	}
 }
 
 // reportSample is told of some of the frames that were dropped, at most one a

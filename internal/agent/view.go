@@ -7,14 +7,16 @@ import (
 
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/manifest"
+	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/source/dir"
 )
 
-// stored is what the socket has set.
+// stored is what the socket has set: read from the store once, then kept
+// beside it, so that a disk that fails later takes nobody's binding away.
 type stored struct {
-	bindings int
+	bindings []nic.Binding
 	problems []manifest.Problem
 }
 
@@ -89,13 +91,6 @@ func (a *Agent) settle(v *view, p plan.Plan) {
 		if _, ok := v.standings[name]; !ok {
 			delete(a.since, name)
 		}
-	}
-	if !a.sealed {
-		return // what stands from before keeps its claims until the sources have spoken
-	}
-	clear(a.inForce)
-	for name, s := range v.standings {
-		a.inForce[name] = s.state == api.InForce || s.state == api.Stale
 	}
 }
 

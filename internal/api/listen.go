@@ -19,7 +19,7 @@ import (
 const DefaultSocket = "/run/berth/berthd.sock"
 
 // maxConns bounds what one node's clients can hold open.
-const maxConns = 128
+const maxConns = 1024
 
 // sunPathLen is the size of sockaddr_un.sun_path, with the closing zero byte
 // and room for the suffix of the name it is made under.

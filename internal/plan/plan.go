@@ -157,6 +157,8 @@ func (c *computation) wanted(name string, w Want) {
 	}
 	if why, text := c.in.Policy.unfit(l); why != reason.None {
 		c.wait(name, why, text)
+		// What could be the guest's stays locked; the host's own is not touched.
+		c.arm[name] = isGuestPort(l.Kind)
 		return
 	}
 	c.arm[name] = true
@@ -239,7 +241,10 @@ func (c *computation) forget(i Installed, note string) {
 // not answered anew, and its name stays locked.
 func (c *computation) refused(name string, r table.Refusal) {
 	if _, ok := c.in.Wants.ByNIC[name]; ok {
-		c.wait(name, r.Reason, r.Text)
+		return // another declaration of it is in force
+	}
+	if why, text := c.in.Policy.forbids(name); why != reason.None {
+		c.wait(name, why, text)
 		return
 	}
 	c.wait(name, r.Reason, r.Text)
@@ -284,6 +289,8 @@ func (c *computation) leftover(i Installed) {
 		}
 	case c.in.Release[i.Name] || c.in.Release[l.Name]:
 		c.forget(i, "released")
+	case matchAny(c.in.Policy.Deny, l.Name):
+		c.forget(i, "the name is denied now")
 	case !c.in.Sealed:
 		c.arm[l.Name] = true
 	default:
@@ -324,7 +331,7 @@ func (c *computation) unbound(l Link) {
 	if wanted || refused || left || c.has(WaitFor(l.Name)) || !c.in.Sealed {
 		return
 	}
-	if !c.in.Policy.Manages(l.Name) {
+	if why, _ := c.in.Policy.forbids(l.Name); why != reason.None || !c.in.Policy.Manages(l.Name) {
 		return
 	}
 	if why, _ := c.in.Policy.unfit(l); why != reason.None {
@@ -367,7 +374,7 @@ func (c *computation) lock() {
 		}
 	}
 	for _, name := range sortedKeys(c.arm) {
-		if !held[name] {
+		if c.arm[name] && !held[name] {
 			c.step(Step{Verb: Arm, NIC: name})
 		}
 	}

@@ -35,6 +35,10 @@ func (p Policy) unfit(l Link) (reason.Reason, string) {
 		return reason.WaitNotEthernet, ""
 	case l.Loopback, l.Kind == "bridge", l.Kind == "bond", l.Kind == "openvswitch":
 		return reason.WaitForbidden, "it is a " + cmp.Or(l.Kind, "loopback")
+	case slices.Contains([]string{"macvtap", "ipvtap", "macvlan", "ipvlan"}, l.Kind):
+		// What its guest sends leaves by the egress hook: guarding it like a tap
+		// would filter nothing.
+		return reason.WaitForbidden, "its kind is " + l.Kind + ", which berth cannot guard yet"
 	case isGuestPort(l.Kind) || matchAny(p.Allow, l.Name):
 		return reason.None, ""
 	default:
@@ -44,7 +48,7 @@ func (p Policy) unfit(l Link) (reason.Reason, string) {
 
 // isGuestPort reports the kinds of device that end in a guest.
 func isGuestPort(kind string) bool {
-	return slices.Contains([]string{"tun", "veth", "vif", "macvtap", "ipvtap", "netkit"}, kind)
+	return slices.Contains([]string{"tun", "veth", "vif"}, kind)
 }
 
 func matchAny(patterns []string, name string) bool {

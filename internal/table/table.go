@@ -44,9 +44,9 @@ type Snapshot struct {
 }
 
 // Merge makes the next snapshot. Where two bindings want the same NIC, MAC or
-// address, the one already in force keeps it, then the source named first,
-// then the first by name; the other is refused with the holder named.
-func Merge(generation uint64, updates []Update, inForce func(nicName string) bool) Snapshot {
+// address, the one of lower rank has it, then the source named first, then the
+// first by name; the other is refused with the holder named.
+func Merge(generation uint64, updates []Update, rank func(*nic.Binding) int) Snapshot {
 	s := Snapshot{Generation: generation, Entries: map[string]Entry{}, Refused: map[string]Refusal{}}
 	for _, u := range updates {
 		for name, text := range u.Broken {
@@ -54,7 +54,7 @@ func Merge(generation uint64, updates []Update, inForce func(nicName string) boo
 		}
 	}
 	held := holders{}
-	for _, c := range order(updates, inForce) {
+	for _, c := range order(updates, rank) {
 		s.add(c, held)
 	}
 	return s
@@ -65,24 +65,21 @@ type candidate struct {
 	binding *nic.Binding
 	stale   string
 	source  int
-	inForce bool
+	rank    int
 }
 
 // order sorts all candidates by who wins.
-func order(updates []Update, inForce func(string) bool) []candidate {
+func order(updates []Update, rank func(*nic.Binding) int) []candidate {
 	var all []candidate
 	for i, u := range updates {
 		for j := range u.Bindings {
 			b := &u.Bindings[j]
-			all = append(all, candidate{b, u.Stale[b.NIC], i, inForce(b.NIC)})
+			all = append(all, candidate{b, u.Stale[b.NIC], i, rank(b)})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
-		if a.inForce != b.inForce {
-			if a.inForce {
-				return -1
-			}
-			return 1
+		if a.rank != b.rank {
+			return a.rank - b.rank
 		}
 		if a.source != b.source {
 			return a.source - b.source

@@ -26,7 +26,22 @@ func in(network string, b nic.Binding) nic.Binding {
 	return b
 }
 
-func nobody(string) bool { return false }
+func from(source string, b nic.Binding) nic.Binding {
+	b.Origin = nic.Origin{Source: source}
+	return b
+}
+
+// first ranks some bindings before all others.
+func first(who func(*nic.Binding) bool) func(*nic.Binding) int {
+	return func(b *nic.Binding) int {
+		if who(b) {
+			return 0
+		}
+		return 2
+	}
+}
+
+func nobody(*nic.Binding) int { return 2 }
 
 // names returns who is in force.
 func names(s table.Snapshot) []string {
@@ -45,7 +60,7 @@ func TestMerge(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		updates []table.Update
-		inForce func(string) bool
+		rank    func(*nic.Binding) int
 		want    []string
 		refused map[string]string
 	}{
@@ -60,7 +75,7 @@ func TestMerge(t *testing.T) {
 		{
 			"same address: the one in force keeps it",
 			[]table.Update{dir(bind("a", 1, 9), bind("b", 2, 9))},
-			func(n string) bool { return n == "b" },
+			first(func(b *nic.Binding) bool { return b.NIC == "b" }),
 			[]string{"b"},
 			map[string]string{"a": "NIC a (a.yaml:1): address 192.0.2.9 is held by NIC b (b.yaml:1)"},
 		},
@@ -78,6 +93,11 @@ func TestMerge(t *testing.T) {
 			[]string{"a"},
 			map[string]string{"a": "NIC a is declared twice: a.yaml:1 and a.yaml:1"},
 		},
+		{
+			"the socket has it in force, a file comes", []table.Update{dir(bind("a", 1, 1)), socket(from("socket", bind("a", 2, 2)))},
+			first(func(b *nic.Binding) bool { return b.Origin.Source == "socket" }),
+			[]string{"a"}, map[string]string{"a": "NIC a is declared twice: socket and a.yaml:1"},
+		},
 		{"same MAC and address in two networks", []table.Update{dir(in("red", bind("a", 1, 1)), in("blue", bind("b", 1, 1)))}, nobody, []string{"a", "b"}, nil},
 		{
 			"same address in one named network",
@@ -88,7 +108,7 @@ func TestMerge(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := table.Merge(7, c.updates, c.inForce)
+			s := table.Merge(7, c.updates, c.rank)
 			if s.Generation != 7 {
 				t.Errorf("generation %d, want 7", s.Generation)
 			}
