@@ -1,16 +1,14 @@
 // Package guest boots a real virtual machine: QEMU, Debian's kernel, a virtio
 // NIC whose tap is a port of a bridge, and the built berthd beside it. It
 // holds from power-on to power-off what the other tests show frame by frame.
-//
-// Not here: KVM. Everything is emulated, so it runs in any CI.
 package guest
 
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +22,14 @@ import (
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/testenv"
+	"github.com/berth-net/berth/test/vm"
+)
+
+var (
+	//go:embed init.sh
+	initScript []byte
+	//go:embed dhcp.sh
+	dhcpScript []byte
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -124,34 +130,18 @@ func write(t *testing.T, file, content string) {
 // boot runs the guest until it powers itself off, and returns its console.
 func boot(t *testing.T, host *testenv.NS) string {
 	t.Helper()
-	program, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Fatalf("%v: run test/deps.sh", err)
+	image := vm.NewImage(t, initScript)
+	image.Modules("virtio_pci", "virtio_net")
+	image.Link("bin/sh", "busybox")
+	image.File("dhcp.sh", 0o755, dhcpScript)
+	guest := vm.Machine{
+		Memory: 128, CPUs: 1, Initramfs: image.Write(), Limit: 90 * time.Second,
+		Devices: []string{
+			"-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no,vhost=off",
+			"-device", "virtio-net-pci,netdev=n0,romfile=,mac=" + guestMAC,
+		},
 	}
-	// TCG always: a guest under KVM inside another virtual machine is as slow
-	// or does not boot. microvm would be faster, but does not always boot.
-	cmd := exec.Command(program, "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "128",
-		"-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio",
-		"-kernel", only(t, filepath.Join(kernelRoot(t), "boot", "vmlinuz-*")), "-initrd", initramfs(t),
-		"-append", "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off",
-		"-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no,vhost=off",
-		"-device", "virtio-net-pci,netdev=n0,romfile=,mac="+guestMAC)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	cmd.Stdout, cmd.Stderr = w, w
-	host.Start(cmd)
-	w.Close()
-	if err := r.SetReadDeadline(time.Now().Add(90 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	console, err := io.ReadAll(r) // ends with QEMU
-	if err != nil {
-		t.Fatalf("the guest did not come to its end: %v\nconsole:\n%s", err, console)
-	}
-	return string(console)
+	return guest.Run(t, host)
 }
 
 // told picks the guest's own lines from its console.
