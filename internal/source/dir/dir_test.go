@@ -397,3 +397,64 @@ func TestRunBusyWriter(t *testing.T) {
 	cancel()
 	must(t, <-done)
 }
+
+// An editor's save, a full disk or a slip of the hand empties files and makes
+// them vanish for a moment: that withdraws nothing.
+func TestEmptiedFilesTakeNothingAway(t *testing.T) {
+	s := newSite(t)
+	s.write("a.yaml", doc("tap1", 1)+"network: blue\n")
+	must(t, os.WriteFile(s.Networks, []byte("network: blue\ngateway: 192.0.2.254\n"), 0o644))
+	s.expect(s.read(), "tap1=1")
+
+	s.write("a.yaml", "")
+	s.expect(s.read(), "tap1=1!", "/etc/nics.d/a.yaml: the file is empty; delete it to withdraw what it declared")
+	s.write("a.yaml", doc("tap1", 1)+"network: blue\n")
+	s.expect(s.read(), "tap1=1")
+
+	inherits := func(u Update) {
+		t.Helper()
+		if g := u.Bindings[0].Gateway.String(); g != "192.0.2.254" {
+			t.Errorf("gateway %s, want the inherited one", g)
+		}
+		if _, stale := u.Stale["tap1"]; !stale {
+			t.Error("tap1 is not stale")
+		}
+	}
+	must(t, os.WriteFile(s.Networks, nil, 0o644))
+	inherits(s.read())
+	must(t, os.Remove(s.Networks))
+	inherits(s.read())
+	must(t, os.WriteFile(s.Networks, []byte("network: blue\ngateway: 192.0.2.253\n"), 0o644))
+	u := s.read()
+	s.expect(u, "tap1=1")
+	if g := u.Bindings[0].Gateway.String(); g != "192.0.2.253" {
+		t.Errorf("gateway %s after the file is back, want 192.0.2.253", g)
+	}
+}
+
+// Refresh returns when what was just written has been published.
+func TestRefresh(t *testing.T) {
+	s := newSite(t)
+	src := New(s.Path)
+	src.Networks = s.Networks
+	seen := make(chan string, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- src.Run(ctx, func(u Update) { seen <- s.says(u) }) }()
+	for i := range 5 {
+		s.write("a.yaml", doc("tap1", i+1))
+		must(t, src.Refresh(ctx))
+		last := ""
+		for len(seen) > 0 {
+			last = <-seen
+		}
+		if want := fmt.Sprintf("tap1=%d", i+1); last != want {
+			t.Errorf("after Refresh %q was published last, want %q", last, want)
+		}
+	}
+	cancel()
+	if err := src.Refresh(ctx); err == nil {
+		t.Error("Refresh succeeds although nobody runs")
+	}
+	must(t, <-done)
+}
