@@ -94,9 +94,11 @@ func TestMerge(t *testing.T) {
 			map[string]string{"a": "NIC a is declared twice: a.yaml:1 and a.yaml:1"},
 		},
 		{
-			"the socket has it in force, a file comes", []table.Update{dir(bind("a", 1, 1)), socket(from("socket", bind("a", 2, 2)))},
+			"the socket has it in force, a file comes",
+			[]table.Update{dir(bind("a", 1, 1)), socket(from("socket", bind("a", 2, 2)))},
 			first(func(b *nic.Binding) bool { return b.Origin.Source == "socket" }),
-			[]string{"a"}, map[string]string{"a": "NIC a is declared twice: socket and a.yaml:1"},
+			[]string{"a"},
+			map[string]string{"a": "NIC a is declared twice: socket and a.yaml:1"},
 		},
 		{"same MAC and address in two networks", []table.Update{dir(in("red", bind("a", 1, 1)), in("blue", bind("b", 1, 1)))}, nobody, []string{"a", "b"}, nil},
 		{
