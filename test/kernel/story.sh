@@ -1,0 +1,48 @@
+#!/bin/sh
+# One NIC on a host with the built programs: vm1 is the host's end of a veth
+# whose other end, in a namespace, is the guest's.
+B=/bin/busybox
+
+in_guest() { ip netns exec guest "$@"; }
+try() { # NAME COMMAND...: prints whether it succeeded
+	name=$1
+	shift
+	if "$@" >/dev/null 2>&1; then echo "TRY $name yes"; else echo "TRY $name no"; fi
+}
+foreign() { # NAME: the guest speaks from another's address
+	in_guest ip address add 192.0.2.66/24 dev eth0
+	try "$1" ip netns exec guest $B ping -c 1 -W 2 -I 192.0.2.66 192.0.2.1
+	in_guest ip address del 192.0.2.66/24 dev eth0
+}
+own() { try "$1" ip netns exec guest $B ping -c 1 -W 5 192.0.2.1; }
+
+ip netns add site
+ip netns add guest
+ip link add br0 up type bridge
+ip link add lan0 up master br0 type veth peer name eth0 netns site
+ip -n site address add 192.0.2.1/24 dev eth0
+ip -n site link set eth0 up
+ip link add vm1 up master br0 type veth peer name eth0 address 52:54:00:00:00:10 netns guest
+ip -n guest link set eth0 up
+foreign unguarded
+
+berthd -config /etc/berth/berthd.yaml >/tmp/berthd.log 2>&1 &
+daemon=$!
+# Emulated, it needs a while until it listens.
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	[ -S /run/berthd.sock ] && break
+	$B sleep 1
+done
+export BERTH_SOCKET=/run/berthd.sock
+try in-force berth attach vm1 --wait --timeout 20s
+in_guest $B udhcpc -f -n -q -i eth0 -s /dhcp.sh -t 10 -T 2 2>/dev/null
+own own-address
+foreign foreign-address
+echo "STATUS $(berth status -o json | $B tr -d '\n')"
+echo "NIC $(berth show vm1 -o json | $B tr -d '\n')"
+kill $daemon
+wait $daemon
+echo "BERTHD ended $?"
+foreign foreign-address-without-berthd
+own own-address-without-berthd
+$B sed 's/^/LOG /' /tmp/berthd.log
