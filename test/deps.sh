@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs with apt what `make demo` and `make test` need besides Go, git and
-# make, and fetches the kernel that the guest of test/guest boots. Does nothing
+# make, and fetches the kernel that test/guest and test/kernel boot. Does nothing
 # where all of it is there, so it may run as often as it likes.
 # usage: test/deps.sh        as root, or as a user that sudo knows
 set -euo pipefail
