@@ -118,7 +118,39 @@ func (b *bench) many(base int) error {
 		return err
 	}
 	fmt.Printf("%-52s %10s\n", what("then to all on pinned tcx links"), round(time.Since(begin)))
+	busy, err := b.idle(5 * time.Second)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-52s %8.1f %%\n", what("CPU of the daemon while nothing happens"), 100*busy)
 	return b.restart(what)
+}
+
+// idle returns the share of one CPU that the daemon uses over a while.
+func (b *bench) idle(d time.Duration) (float64, error) {
+	before, err := b.ticks()
+	if err != nil {
+		return 0, err
+	}
+	<-time.After(d)
+	after, err := b.ticks()
+	const hz = 100 // USER_HZ, the same on every Linux
+	return float64(after-before) / hz / d.Seconds(), err
+}
+
+// ticks is the daemon's CPU time, user and system.
+func (b *bench) ticks() (int, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.daemon.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	f := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	user, err := strconv.Atoi(f[11])
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.Atoi(f[12])
+	return user + system, err
 }
 
 func (b *bench) restart(what func(string) string) error {
