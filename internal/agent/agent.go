@@ -75,9 +75,7 @@ type Agent struct {
 	sealed     bool // the directory has been read once
 	generation uint64
 	wants      plan.Wants
-	claims     map[string]claim // by NIC: who keeps what in a conflict
-	quiet      map[int]string   // by ifindex: the name under which it was found quiet
-	quietRead  time.Time
+	claims     map[string]claim  // by NIC: who keeps what in a conflict
 	loud       map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release    map[string]bool
 	armed      plan.Armed // as the loop last left the second lock
@@ -182,7 +180,6 @@ func (a *Agent) loop(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-a.wake:
-			a.quietRead = time.Time{} // somebody changed something; perhaps that
 		case <-timer.C:
 		case u := <-a.fromDir:
 			a.takeDir(u)

@@ -93,25 +93,13 @@ func (a *Agent) readLock() plan.Armed {
 	return plan.Armed{Names: d.Names, Patterns: d.Patterns}
 }
 
-// quietEvery is how long what was read of a port's settings is good for: three
-// files for each of a thousand ports are most of what a pass reads.
-const quietEvery = 5 * time.Second
-
 // readQuiet asks only of the links that berth has to do with.
 func (a *Agent) readQuiet(links []plan.Link) map[int]bool {
-	if time.Since(a.quietRead) > quietEvery {
-		a.quietRead = time.Now()
-		a.quiet = map[int]string{}
-	}
 	quiet := map[int]bool{}
 	for _, l := range links {
-		if !a.concerns(l.Name) {
-			continue
+		if a.concerns(l.Name) {
+			quiet[l.Index] = link.IsQuiet(l.Name)
 		}
-		if a.quiet[l.Index] != l.Name && link.IsQuiet(l.Name) {
-			a.quiet[l.Index] = l.Name
-		}
-		quiet[l.Index] = a.quiet[l.Index] == l.Name
 	}
 	return quiet
 }
