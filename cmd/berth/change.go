@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -283,7 +285,7 @@ func (a *app) attachCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attach NIC --wait",
 		Short: "Succeed only if a NIC is in force, for the hook that starts its VM",
-		Long: `Succeed only if guard and answers of the NIC are in the kernel, so that its VM may start. With -f, declare its binding first. With --wait, wait for it; without, say how it is now.
+		Long: `Succeed only if guard and answers of the NIC are in the kernel, so that its VM may start. With -f, declare its binding first. With --wait, wait for it, and for berthd if that is only starting; without, say how it is now.
 
 A NIC in force from the last good version of its file ("stale") counts as in force.`,
 		Example:           "  berth attach \"$INTERFACE\" --wait --timeout 10s || exit 1",
@@ -307,6 +309,9 @@ func (a *app) attach(cmd *cobra.Command, name string, opts attachOptions) error 
 	if err != nil {
 		return err
 	}
+	if opts.wait {
+		opts.timeout = a.reach(cmd.Context(), opts.timeout)
+	}
 	if opts.file != "" {
 		if err := a.declare(cmd, name, opts.file); err != nil {
 			return err
@@ -321,6 +326,29 @@ func (a *app) attach(cmd *cobra.Command, name string, opts attachOptions) error 
 	}
 	fmt.Fprintf(a.stderr, "%s: %s\n", printable(n.Name), n.State)
 	return nil
+}
+
+// reach waits for berthd itself, which may be starting at this moment, and
+// returns what is left of the time. Whatever is still wrong then, the next call
+// will say.
+func (a *app) reach(ctx context.Context, limit time.Duration) (left time.Duration) {
+	const least = 100 * time.Millisecond // for the call that tells what is wrong
+	begun := time.Now()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for left = limit; ; left = limit - time.Since(begun) {
+		if left <= 0 {
+			return least
+		}
+		if _, err := a.client().Status(ctx); !errors.Is(err, api.ErrUnreachable) {
+			return left
+		}
+		select {
+		case <-ctx.Done():
+			return least
+		case <-tick.C:
+		}
+	}
 }
 
 // declare sets the only binding of a file; it has to be that of the NIC.

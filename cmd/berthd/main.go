@@ -124,6 +124,9 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Socket.Path), 0o755); err != nil {
+		return fmt.Errorf("make socket directory: %w", err)
+	}
 	listener, err := api.Listen(cfg.Socket.Path, os.FileMode(cfg.Socket.Mode), cfg.Socket.Group)
 	if err != nil {
 		return err
