@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The verdict on a frame, function by function what internal/guard says in Go:
+ * whose DHCP is this, and may this NIC send this. */
+#ifndef BERTH_JUDGE_H
+#define BERTH_JUDGE_H
+
+struct verdict {
+	__u8 action;  /* PASS, DROP, TAKE */
+	__u8 reason;  /* of DROP and TAKE */
+	__u8 audited; /* what would have been dropped */
+};
+
+enum { PASS, DROP, TAKE };
+
+static __always_inline __u8 unreadable(const struct frame *f)
+{
+	if (f->truncated)
+		return REASON_TRUNCATED;
+	if (f->too_deep)
+		return f->llc ? REASON_LLC : REASON_VLAN_TAG;
+	return 0;
+}
+
+/* undecidable says why nobody can tell whether an IPv4 packet is DHCP. Clients
+ * that read raw frames look at the protocol and the ports, and at little else. */
+static __always_inline __u8 undecidable(const struct ip4 *p)
+{
+	if (p->truncated)
+		return REASON_TRUNCATED;
+	if (!is_udp(p))
+		return 0;
+	if (p->hidden && p->more)
+		return REASON_DHCP_DISGUISED; /* the ports may come in an overlapping fragment */
+	if (p->bad || p->hidden)
+		return REASON_IP4_MALFORMED;
+	return 0;
+}
+
+static __always_inline __u8 contain(const struct frame *f, const struct ip4 *p)
+{
+	__u8 why;
+
+	if (f->ethertype != ETHERTYPE_IP4)
+		return 0;
+	why = undecidable(p);
+	if (why || !p->ports)
+		return why;
+	if (p->dport == PORT_CLIENT)
+		return REASON_DHCP_SERVER;
+	if (p->dport != PORT_SERVER)
+		return 0;
+	if (p->more || f->tagged || f->llc || p->proto == IPPROTO_UDPLITE)
+		return REASON_DHCP_DISGUISED;
+	if (bootp_op(f, p) == 2)
+		return REASON_DHCP_SERVER; /* BOOTREPLY, to a relay */
+	return REASON_DHCP4;
+}
+
+static __always_inline __u8 foreign(const struct ip4 *p)
+{
+	__u8 why = undecidable(p);
+
+	if (why)
+		return why;
+	if (p->ports && p->dport == PORT_CLIENT)
+		return REASON_DHCP_FOREIGN;
+	return 0;
+}
+
+static __noinline int owns_mac(const struct nic_rules *r, __u64 mac)
+{
+	if (!r)
+		return 0;
+	for (int i = 0; i < MAX_MACS; i++) {
+		if (i >= r->nmacs)
+			break;
+		if (r->macs[i] == mac)
+			return 1;
+	}
+	return 0;
+}
+
+static __noinline int owns_ip4(const struct nic_rules *r, __be32 addr)
+{
+	if (!r)
+		return 0;
+	if (r->flags & RULE_SET) {
+		struct set_key k = {.prefixlen = 64, .set = r->set, .addr = addr};
+
+		return bpf_map_lookup_elem(&sets, &k) != 0;
+	}
+	for (int i = 0; i < MAX_IP4; i++) {
+		if (i >= r->nip4)
+			break;
+		if ((addr & r->ip4[i].mask) == r->ip4[i].addr)
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline int permits(const struct nic_rules *r, __u16 ethertype)
+{
+	if (ethertype == ETHERTYPE_IP4 || ethertype == ETHERTYPE_ARP || ethertype == ETHERTYPE_IP6)
+		return 1;
+	for (int i = 0; i < MAX_TYPES; i++) {
+		if (i >= r->ntypes)
+			break;
+		if (r->types[i] == ethertype)
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline __u8 check_l2(const struct nic_rules *r, const struct frame *f)
+{
+	if (r->flags & RULE_CHECK_L2) {
+		if (f->tagged)
+			return REASON_VLAN_TAG;
+		if (f->llc)
+			return REASON_LLC;
+		if (f->dmac >> 4 == 0x0180c200000ULL)
+			return REASON_LINK_CONTROL;
+		if (f->ethertype == ETHERTYPE_RARP)
+			return REASON_RARP;
+		if (!permits(r, f->ethertype))
+			return REASON_ETHERTYPE;
+	}
+	if (f->ethertype == ETHERTYPE_IP6 && r->flags & RULE_CHECK_IP)
+		return REASON_IPV6_CLOSED;
+	return 0;
+}
+
+static __always_inline __u8 check_arp(const struct nic_rules *r, const struct frame *f)
+{
+	__u8 a[28];
+	__be32 spa, tpa;
+
+	if (bpf_skb_load_bytes(f->skb, f->off, a, sizeof(a)) < 0)
+		return REASON_TRUNCATED;
+	if (a[0] != 0 || a[1] != 1 || a[2] != 8 || a[3] != 0 || a[4] != 6 || a[5] != 4)
+		return REASON_ARP_MALFORMED;
+	if (a[6] != 0 || (a[7] != 1 && a[7] != 2))
+		return REASON_ARP_OPCODE;
+	if (!owns_mac(r, mac64(a + 8)))
+		return REASON_ARP_SPOOF_MAC;
+	__builtin_memcpy(&spa, a + 14, 4);
+	__builtin_memcpy(&tpa, a + 24, 4);
+	if (spa == 0) /* a probe, RFC 5227 2.1.1 */
+		return a[7] == 1 && owns_ip4(r, tpa) ? 0 : REASON_ARP_PROBE;
+	return owns_ip4(r, spa) ? 0 : REASON_ARP_SPOOF_IP;
+}
+
+/* client_source permits the foreign sources of a DHCP client: none yet, and
+ * the address it renews after its binding changed, to be told NAK. */
+static __always_inline int client_source(const struct frame *f, const struct ip4 *p)
+{
+	if (p->proto != IPPROTO_UDP || !p->ports || p->dport != PORT_SERVER)
+		return 0;
+	if (p->src == 0)
+		return 1;
+	return p->sport == PORT_CLIENT && bootp_op(f, p) == 1 && bootp_ciaddr(f, p) == p->src;
+}
+
+/* Only padding and Router Alert are an honest host's (RFC 2113, RFC 7126). */
+static __noinline int bad_options(struct __sk_buff *skb, __u32 off, __u32 end)
+{
+	__u8 o[2] = {};
+
+	for (int n = 0; n < 40; n++) {
+		if (off >= end)
+			return 0;
+		if (bpf_skb_load_bytes(skb, off, o, 1) < 0)
+			return 1;
+		if (o[0] == 0)
+			return 0;
+		if (o[0] == 1) {
+			off++;
+			continue;
+		}
+		if (o[0] != 148 || off + 4 > end)
+			return 1;
+		if (bpf_skb_load_bytes(skb, off, o, 2) < 0 || o[1] != 4)
+			return 1;
+		off += 4;
+	}
+	return 0;
+}
+
+static __always_inline __u8 check_fragment(const struct ip4 *p)
+{
+	if (!p->more && p->frag_off == 0)
+		return 0;
+	if (p->more && p->payload < MIN_FRAGMENT)
+		return REASON_FRAGMENT_TINY;
+	if (p->proto == IPPROTO_TCP && p->frag_off == 8)
+		return REASON_FRAGMENT_TINY; /* rewrites the TCP flags, RFC 3128 */
+	if (p->dst == bpf_htonl(0xffffffff))
+		return REASON_FRAGMENT_BROADCAST;
+	return 0;
+}
+
+static __always_inline __u8 check_control(const struct frame *f, const struct ip4 *p)
+{
+	int group = (f->dmac >> 40 & 1) || bpf_ntohl(p->dst) >= 0xe0000000;
+
+	if (p->frag_off != 0)
+		return 0;
+	switch (p->proto) {
+	case IPPROTO_ICMP:
+		return p->kind == 5 ? REASON_ICMP_REDIRECT : 0;
+	case IPPROTO_IGMP:
+		return p->kind == 0x12 || p->kind == 0x16 || p->kind == 0x17 || p->kind == 0x22 ?
+			       0 : REASON_IGMP_QUERY;
+	case 88: /* EIGRP */
+	case 89: /* OSPF */
+	case IPPROTO_PIM:
+		return group ? REASON_ROUTING_CONTROL : 0;
+	case IPPROTO_UDP:
+		if (group && (p->dport == 520 || p->dport == 646 || p->dport == 1985 ||
+			      p->dport == 2029 || p->dport == 3222))
+			return REASON_ROUTING_CONTROL;
+	}
+	return 0;
+}
+
+static __always_inline __u8 check_ip4(const struct nic_rules *r, const struct frame *f,
+				      const struct ip4 *p)
+{
+	__u8 why;
+
+	if (p->bad)
+		return REASON_IP4_MALFORMED;
+	if (!owns_ip4(r, p->src) && !client_source(f, p))
+		return REASON_IP4_SPOOF;
+	if (p->ihl > 20 && bad_options(f->skb, f->off + 20, f->off + p->ihl))
+		return REASON_IP4_OPTIONS;
+	why = check_fragment(p);
+	if (why || r->flags & RULE_ROUTER)
+		return why;
+	return check_control(f, p);
+}
+
+static __always_inline __u8 check_from_guest(const struct nic_rules *r, const struct frame *f,
+					     const struct ip4 *p)
+{
+	__u8 why;
+
+	if (r->flags & RULE_CHECK_MAC && !owns_mac(r, f->smac))
+		return REASON_MAC_SPOOF;
+	why = check_l2(r, f);
+	if (why)
+		return why;
+	if (f->ethertype == ETHERTYPE_ARP && r->flags & RULE_CHECK_ARP)
+		return check_arp(r, f);
+	if (f->ethertype == ETHERTYPE_RARP && r->flags & RULE_CHECK_ARP)
+		return REASON_RARP;
+	if (f->ethertype == ETHERTYPE_IP4 && r->flags & RULE_CHECK_IP)
+		return check_ip4(r, f, p);
+	return 0;
+}
+
+static __always_inline struct verdict enforce(const struct nic_rules *r, struct verdict v, __u8 broken)
+{
+	if (broken && r->flags & RULE_AUDIT) {
+		v.audited = broken;
+	} else if (broken) {
+		v.action = DROP;
+		v.reason = broken;
+	}
+	return v;
+}
+
+static __always_inline struct verdict judge_from_guest(const struct nic_rules *r, struct frame *f)
+{
+	struct verdict v = {.action = DROP};
+	struct ip4 p = {};
+
+	if (r->flags & RULE_CLOSED) {
+		v.reason = REASON_NO_BINDING;
+		return v;
+	}
+	parse_l2(f);
+	v.reason = unreadable(f);
+	if (v.reason)
+		return v;
+	if (f->ethertype == ETHERTYPE_IP4)
+		parse_ip4(f, &p);
+	v.reason = contain(f, &p);
+	if (v.reason && v.reason != REASON_DHCP4)
+		return v;
+	v.action = v.reason ? TAKE : PASS;
+	return enforce(r, v, check_from_guest(r, f, &p));
+}
+
+static __always_inline struct verdict judge_to_guest(const struct nic_rules *r, struct frame *f)
+{
+	struct verdict v = {.action = DROP};
+	struct ip4 p = {};
+
+	if (r->flags & RULE_CLOSED) {
+		v.reason = REASON_NO_BINDING;
+		return v;
+	}
+	parse_l2(f);
+	v.reason = unreadable(f);
+	if (v.reason)
+		return v;
+	if (f->ethertype == ETHERTYPE_IP4) {
+		parse_ip4(f, &p);
+		v.reason = foreign(&p);
+		if (v.reason)
+			return v;
+	}
+	v.action = PASS;
+	return enforce(r, v, check_l2(r, f));
+}
+
+#endif
