@@ -65,6 +65,7 @@ type Agent struct {
 	wake     chan struct{}
 	fromDir  chan dir.Update
 	requests chan request
+	pings    chan struct{}
 	waiting  atomic.Int32 // requests that wait for the loop
 	view     atomic.Pointer[view]
 	book     book
@@ -114,6 +115,7 @@ func New(opt Options) (*Agent, error) {
 		wake:     make(chan struct{}, 1),
 		fromDir:  make(chan dir.Update, 1),
 		requests: make(chan request),
+		pings:    make(chan struct{}),
 		claims:   map[string]claim{},
 		loud:     map[string]string{},
 		release:  map[string]bool{},
@@ -174,20 +176,34 @@ func (a *Agent) publishDir(u dir.Update) {
 func (a *Agent) loop(ctx context.Context) error {
 	for {
 		pending := a.pass()
-		timer := time.NewTimer(a.pause(pending))
+		if !a.rest(ctx, a.pause(pending)) {
+			return nil
+		}
+	}
+}
+
+// rest waits until there is a reason for another pass; false means that ctx
+// has ended.
+func (a *Agent) rest(ctx context.Context, longest time.Duration) bool {
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
+			return false
 		case <-a.wake:
+			return true
 		case <-timer.C:
+			return true
 		case u := <-a.fromDir:
 			a.takeDir(u)
+			return true
 		case r := <-a.requests:
 			r.do()
 			close(r.done)
+			return true
+		case <-a.pings: // a sign of life is no reason
 		}
-		timer.Stop()
 	}
 }
 
@@ -222,10 +238,9 @@ func (a *Agent) fresh(ctx context.Context) error {
 
 // ping proves that the loop is alive.
 func (a *Agent) ping(ctx context.Context) error {
-	r := request{do: func() {}, done: make(chan struct{})}
 	select {
-	case a.requests <- r:
-		return nil // the loop took it, and there is nothing to do
+	case a.pings <- struct{}{}:
+		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%w: the agent's loop does not answer: %w", api.ErrTimeout, ctx.Err())
 	}
