@@ -11,7 +11,7 @@ packages=(
 	# what the tests look with
 	iproute2 nftables tcpdump iputils-ping iputils-arping procps
 	# DHCP clients, and the server of the site
-	isc-dhcp-client udhcpc dhcpcd-base dnsmasq-base
+	isc-dhcp-client udhcpc dhcpcd-base systemd dnsmasq-base
 	# the guest
 	busybox-static qemu-system-x86
 	# the kernel program and the race detector
