@@ -95,7 +95,7 @@ func (a *Agent) show(v *view, name string) (api.NIC, error) {
 			return n, err
 		}
 	}
-	l, ok := v.link(name)
+	l, ok := v.byName[name]
 	if !ok {
 		return n, nil
 	}

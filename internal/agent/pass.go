@@ -73,7 +73,7 @@ func (a *Agent) gather() (plan.Input, error) {
 		Sealed:    a.sealed,
 		Release:   a.release,
 	}
-	in.Quiet = a.readQuiet(links)
+	in.Quiet = a.readQuiet(links, in.Armed)
 	return in, nil
 }
 
@@ -94,10 +94,11 @@ func (a *Agent) readLock() plan.Armed {
 }
 
 // readQuiet asks only of the links that berth has to do with.
-func (a *Agent) readQuiet(links []plan.Link) map[int]bool {
+func (a *Agent) readQuiet(links []plan.Link, armed plan.Armed) map[int]bool {
+	locked := set(armed.Names)
 	quiet := map[int]bool{}
 	for _, l := range links {
-		if a.concerns(l.Name) {
+		if locked[l.Name] || a.concerns(l.Name) {
 			quiet[l.Index] = link.IsQuiet(l.Name)
 		}
 	}
@@ -107,7 +108,7 @@ func (a *Agent) readQuiet(links []plan.Link) map[int]bool {
 func (a *Agent) concerns(name string) bool {
 	_, wanted := a.wants.ByNIC[name]
 	_, refused := a.wants.Refused[name]
-	return wanted || refused || slices.Contains(a.armed.Names, name) || a.opt.Policy.Manages(name)
+	return wanted || refused || a.opt.Policy.Manages(name)
 }
 
 // noticeTampering names what somebody else took out of the second lock since
@@ -129,11 +130,16 @@ func (a *Agent) noticeTampering(now plan.Armed) {
 
 // missing returns what is in before and not in now.
 func missing(before, now []string) []string {
-	held := map[string]bool{}
-	for _, n := range now {
-		held[n] = true
-	}
+	held := set(now)
 	return slices.DeleteFunc(slices.Clone(before), func(n string) bool { return held[n] })
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
 }
 
 func shorten(names []string) string {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/berth-net/berth/internal/api"
@@ -26,7 +25,7 @@ type view struct {
 	dir        dir.Update
 	stored     stored
 	wants      plan.Wants
-	links      []plan.Link
+	byName     map[string]plan.Link
 	byIndex    map[int]plan.Link
 	installed  map[int]plan.Installed
 	standings  map[string]standing
@@ -38,25 +37,17 @@ type view struct {
 // name returns the interface name of an ifindex, "" if it is gone.
 func (v *view) name(index int) string { return v.byIndex[index].Name }
 
-// link returns the interface of a NIC.
-func (v *view) link(name string) (plan.Link, bool) {
-	i := slices.IndexFunc(v.links, func(l plan.Link) bool { return l.Name == name })
-	if i < 0 {
-		return plan.Link{}, false
-	}
-	return v.links[i], true
-}
-
 // publish makes the view of a pass and wakes whoever waits for one.
 func (a *Agent) publish(in plan.Input, p plan.Plan) {
 	v := &view{
 		generation: a.generation, dir: a.dir, stored: a.stored, wants: a.wants,
-		links: in.Links, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
+		byName: map[string]plan.Link{}, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
 		standings: map[string]standing{},
 		lockError: a.lockError, armed: len(a.armed.Names) + len(a.armed.Patterns),
 		changed: make(chan struct{}),
 	}
 	for _, l := range in.Links {
+		v.byName[l.Name] = l
 		v.byIndex[l.Index] = l
 	}
 	for _, i := range in.Installed {
