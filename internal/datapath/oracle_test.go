@@ -144,7 +144,7 @@ func variants() map[string]guard.Rules {
 	vs := map[string]guard.Rules{"closed": guard.ClosedRules()}
 	add := func(name string, change func(*nic.Binding)) {
 		b := corpus.Binding()
-		b.DHCP4.Rate = nic.Rate{PerSecond: 1_000_000_000, Burst: 1_000_000_000}
+		b.Guard.Rate = nic.Rate{PerSecond: 1_000_000_000, Burst: 1_000_000_000}
 		change(b)
 		vs[name] = guard.Compile(b)
 	}

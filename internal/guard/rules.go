@@ -41,7 +41,7 @@ func Compile(b *nic.Binding) Rules {
 		Router:     b.Guard.Router,
 		MACs:       append([]nic.MAC{b.MAC}, b.Guard.AllowMACs...),
 		Ethertypes: slices.Clone(b.Guard.AllowEthertypes),
-		Rate:       b.DHCP4.Rate,
+		Rate:       b.Guard.Rate,
 	}
 	if b.Guard.Mode != nic.Off {
 		r.Check = b.Guard.Checks

@@ -76,10 +76,6 @@ func (b *builder) dhcp4(r raw) nic.DHCP4 {
 		Boot:               b.boot("dhcp4.boot", d.Boot),
 		BootArch:           b.bootArch(d.BootArch),
 		BootIPXE:           b.boot("dhcp4.boot-ipxe", d.BootIPXE),
-		Rate: nic.Rate{
-			PerSecond: uint32(b.number("dhcp4.rate.per-second", d.Rate.PerSecond, 1_000_000)),
-			Burst:     uint32(b.number("dhcp4.rate.burst", d.Rate.Burst, 1_000_000)),
-		},
 	}
 }
 
@@ -87,11 +83,15 @@ func (b *builder) guard(g rawGuard) nic.Guard {
 	c := g.Checks
 	return nic.Guard{
 		Mode:            b.mode(*g.Mode),
-		Checks:          nic.Checks{MAC: *c.MAC, ARP: *c.ARP, IP: *c.IP, L2: *c.L2},
+		Checks:          nic.Checks{MAC: *c.MAC, ARP: *c.ARP, ND: *c.ND, IP: *c.IP, L2: *c.L2},
 		AllowAddresses:  each(b, "guard.allow-addresses", g.AllowAddresses, parseAllow),
 		AllowMACs:       each(b, "guard.allow-macs", g.AllowMACs, parseMAC),
 		AllowEthertypes: each(b, "guard.allow-ethertypes", g.AllowEthertypes, parseEthertype),
 		Router:          *g.Router,
+		Rate: nic.Rate{
+			PerSecond: uint32(b.number("guard.rate.per-second", g.Rate.PerSecond, 1_000_000)),
+			Burst:     uint32(b.number("guard.rate.burst", g.Rate.Burst, 1_000_000)),
+		},
 	}
 }
 

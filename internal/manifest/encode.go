@@ -77,7 +77,6 @@ func rawDHCP4Of(d *nic.DHCP4) *rawDHCP4 {
 		Boot:               rawBootOf(d.Boot),
 		BootArch:           map[string]rawBoot{},
 		BootIPXE:           rawBootOf(d.BootIPXE),
-		Rate:               &rawRate{PerSecond: ptr(int64(d.Rate.PerSecond)), Burst: ptr(int64(d.Rate.Burst))},
 	}
 	if d.Address.IsValid() {
 		r.Address = ptr(d.Address.String())
@@ -91,11 +90,12 @@ func rawDHCP4Of(d *nic.DHCP4) *rawDHCP4 {
 func rawGuardOf(g *nic.Guard) *rawGuard {
 	return &rawGuard{
 		Mode:            ptr(modeText(g.Mode)),
-		Checks:          &rawChecks{MAC: ptr(g.Checks.MAC), ARP: ptr(g.Checks.ARP), IP: ptr(g.Checks.IP), L2: ptr(g.Checks.L2)},
+		Checks:          &rawChecks{MAC: ptr(g.Checks.MAC), ARP: ptr(g.Checks.ARP), ND: ptr(g.Checks.ND), IP: ptr(g.Checks.IP), L2: ptr(g.Checks.L2)},
 		AllowAddresses:  texts(g.AllowAddresses, netip.Prefix.String),
 		AllowMACs:       texts(g.AllowMACs, nic.MAC.String),
 		AllowEthertypes: texts(g.AllowEthertypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }),
 		Router:          ptr(g.Router),
+		Rate:            &rawRate{PerSecond: ptr(int64(g.Rate.PerSecond)), Burst: ptr(int64(g.Rate.Burst))},
 	}
 }
 

@@ -148,8 +148,8 @@ mtu: 1300
 	if b.DHCP4.Lease != 3600 || b.DHCP4.MaxLease != 3600 || b.DHCP4.T1 != 1800 || b.DHCP4.T2 != 3150 {
 		t.Errorf("times follow the inherited lease: %+v", b.DHCP4)
 	}
-	if b.DHCP4.Rate != (nic.Rate{PerSecond: 50, Burst: 7}) || b.Guard.Checks != (nic.Checks{IP: true, L2: true}) || b.Guard.Mode != nic.Audit {
-		t.Errorf("keys one by one: %+v %+v", b.DHCP4.Rate, b.Guard)
+	if b.Guard.Rate != (nic.Rate{PerSecond: 50, Burst: 7}) || b.Guard.Checks != (nic.Checks{IP: true, L2: true}) || b.Guard.Mode != nic.Audit {
+		t.Errorf("keys one by one: %+v %+v", b.Guard.Rate, b.Guard)
 	}
 	if b := one("network: lan\ngateway: none\n"); b.Gateway.IsValid() {
 		t.Errorf("none does not take the gateway away: %v", b.Gateway)

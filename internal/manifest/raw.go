@@ -52,7 +52,6 @@ type rawDHCP4 struct {
 	Boot               *rawBoot           `json:"boot,omitempty"`
 	BootArch           map[string]rawBoot `json:"boot-arch,omitzero"`
 	BootIPXE           *rawBoot           `json:"boot-ipxe,omitempty"`
-	Rate               *rawRate           `json:"rate,omitempty"`
 }
 
 type rawOption struct {
@@ -80,11 +79,13 @@ type rawGuard struct {
 	AllowMACs       []string   `json:"allow-macs,omitzero"`
 	AllowEthertypes []string   `json:"allow-ethertypes,omitzero"`
 	Router          *bool      `json:"router,omitempty"`
+	Rate            *rawRate   `json:"rate,omitempty"`
 }
 
 type rawChecks struct {
 	MAC *bool `json:"mac,omitempty"`
 	ARP *bool `json:"arp,omitempty"`
+	ND  *bool `json:"nd,omitempty"`
 	IP  *bool `json:"ip,omitempty"`
 	L2  *bool `json:"l2,omitempty"`
 }
@@ -149,12 +150,12 @@ func defaults(lease nic.Seconds) raw {
 			NoRouterWithRoutes: off,
 			RapidCommit:        off,
 			Relay:              off,
-			Rate:               &rawRate{PerSecond: ptr(int64(50)), Burst: ptr(int64(100))},
 		},
 		Guard: &rawGuard{
 			Mode:   ptr("enforce"),
-			Checks: &rawChecks{MAC: on, ARP: on, IP: on, L2: on},
+			Checks: &rawChecks{MAC: on, ARP: on, ND: on, IP: on, L2: on},
 			Router: off,
+			Rate:   &rawRate{PerSecond: ptr(int64(50)), Burst: ptr(int64(100))},
 		},
 	}
 }

@@ -8,6 +8,7 @@ package nic
 
 import (
 	"net/netip"
+	"slices"
 )
 
 // Binding is what one NIC is: its MAC, its addresses, what it is told and
@@ -23,16 +24,29 @@ type Binding struct {
 	Domain   string   // option 15
 	Search   []string // option 119, RFC 3397
 
-	Addresses      []netip.Prefix // own IPv4 addresses, each with its subnet's length
-	Gateway        netip.Addr     // zero: none
+	Addresses      []netip.Prefix // own addresses of both families, each with its subnet's length
+	Gateway        netip.Addr     // IPv4; zero: none
+	Gateway6       netip.Addr     // IPv6: a link-local, or an address on link if GatewayMAC is known
+	GatewayMAC     MAC            // of both gateways; zero: the guest resolves them
 	Broadcast      netip.Addr     // zero: derived from the delivered prefix
-	NoDefaultRoute bool           // gateway known but not announced ("private")
-	Routes         []Route
-	DNS            []netip.Addr
-	NTP            []netip.Addr
-	MTU            uint16 // zero: not announced
+	NoDefaultRoute bool           // gateways known but not announced ("private")
+	Routes         []Route        // IPv4, option 121; for IPv6 see RA.Routes
+	DNS            []netip.Addr   // of both families
+	NTP            []netip.Addr   // of both families
+	MTU            uint16         // zero: not announced
+	CaptivePortal  string         // a URI, RFC 8910; "": none
+
+	IPv6      IPv6Mode
+	LinkLocal LinkLocal
+	SLAAC     []netip.Prefix // /64s that are wholly the NIC's, announced for autoconfiguration
+	Delegated []netip.Prefix // prefixes that are wholly the NIC's, given by DHCPv6 as IA_PD
+
+	Routed     bool // the host routes to this NIC: no bridge, host routes for all it has
+	Neighbours Neighbours
 
 	DHCP4 DHCP4
+	DHCP6 DHCP6
+	RA    RA
 	Guard Guard
 	Tags  map[string]string // free-form, never interpreted
 
@@ -74,8 +88,6 @@ type DHCP4 struct {
 	Boot     Boot
 	BootArch map[uint16]Boot // by client architecture, option 93 (RFC 4578)
 	BootIPXE Boot            // for clients whose user class is iPXE
-
-	Rate Rate // client messages handed up; never zero
 }
 
 // ServerIDKind says where the server identifier comes from (option 54, and
@@ -133,12 +145,13 @@ const (
 type Checks struct {
 	MAC bool // Ethernet source
 	ARP bool // ARP sender and opcode
-	IP  bool // IPv4 source, options, fragments, router messages; IPv6
+	ND  bool // IPv6 neighbour discovery: target, link-layer options, kind
+	IP  bool // source, options, extension headers, fragments, router messages
 	L2  bool // ethertypes, tags, LLC, link control
 }
 
 // AllChecks is the default.
-func AllChecks() Checks { return Checks{MAC: true, ARP: true, IP: true, L2: true} }
+func AllChecks() Checks { return Checks{MAC: true, ARP: true, ND: true, IP: true, L2: true} }
 
 // Guard is what the NIC may send beyond its own MAC and addresses, and what
 // is checked at all.
@@ -148,7 +161,9 @@ type Guard struct {
 	AllowAddresses  []netip.Prefix // further sources: fail-over addresses, routed prefixes
 	AllowMACs       []MAC          // further Ethernet sources, such as a VRRP virtual MAC
 	AllowEthertypes []uint16       // beyond IPv4, ARP (and IPv6 where it is open)
-	Router          bool           // redirects, IGMP queries and routing protocols allowed
+	Router          bool           // redirects, IGMP and MLD queries, routing protocols, NA with the router flag
+	Advertise       bool           // router advertisements of the guest's own; meant for a router
+	Rate            Rate           // what the guest asks, handed up; never zero
 }
 
 // Origin says where a binding was declared.
@@ -156,6 +171,34 @@ type Origin struct {
 	Source string // "dir", "socket"
 	File   string
 	Line   int
+}
+
+// HasIPv6 reports whether the NIC may speak IPv6 at all.
+func (b *Binding) HasIPv6() bool {
+	switch b.IPv6 {
+	case IPv6Off:
+		return false
+	case IPv6LinkLocal:
+		return true
+	}
+	is6 := func(p netip.Prefix) bool { return p.Addr().Is6() }
+	return len(b.SLAAC) > 0 || len(b.Delegated) > 0 ||
+		slices.ContainsFunc(b.Addresses, is6) || slices.ContainsFunc(b.Guard.AllowAddresses, is6)
+}
+
+// ServesIPv6 reports whether the NIC has an IPv6 identity to be told of: more
+// than link-locals.
+func (b *Binding) ServesIPv6() bool { return b.IPv6 == IPv6Auto && b.HasIPv6() }
+
+// Addresses6 returns the IPv6 ones of the NIC's own addresses.
+func (b *Binding) Addresses6() []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range b.Addresses {
+		if p.Addr().Is6() {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // Delivered returns the address DHCPv4 gives, the zero Prefix if none.

@@ -25,12 +25,6 @@ func (c *checker) dhcp4() {
 		c.boot(fmt.Sprintf("dhcp4.boot-arch[%d]", arch), d.BootArch[arch])
 	}
 	c.boot("dhcp4.boot-ipxe", d.BootIPXE)
-	if d.Rate.PerSecond == 0 {
-		c.bad("dhcp4.rate.per-second", "0", "at least 1: a NIC that may ask nothing gets no address")
-	}
-	if d.Rate.Burst == 0 {
-		c.bad("dhcp4.rate.burst", "0", "at least 1: a NIC that may ask nothing gets no address")
-	}
 	c.size()
 }
 

@@ -10,6 +10,12 @@ func (c *checker) guard() {
 	if g.Mode > Off {
 		c.bad("guard.mode", fmt.Sprint(g.Mode), "unknown mode")
 	}
+	if g.Rate.PerSecond == 0 {
+		c.bad("guard.rate.per-second", "0", "at least 1: a NIC that may ask nothing gets no address")
+	}
+	if g.Rate.Burst == 0 {
+		c.bad("guard.rate.burst", "0", "at least 1: a NIC that may ask nothing gets no address")
+	}
 	c.allowAddresses()
 	c.allowMACs()
 	c.ethertypes()

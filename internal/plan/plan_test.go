@@ -25,8 +25,8 @@ func binding(name string, last byte) *nic.Binding {
 		NIC: name, MAC: nic.MAC{0x52, 0x54, 0, 0xaa, 0, last},
 		Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24)},
 		Gateway:   netip.MustParseAddr("192.0.2.1"),
-		DHCP4:     nic.DHCP4{Lease: 86400, MaxLease: 86400, Rate: nic.Rate{PerSecond: 50, Burst: 100}},
-		Guard:     nic.Guard{Checks: nic.AllChecks()},
+		DHCP4:     nic.DHCP4{Lease: 86400, MaxLease: 86400},
+		Guard:     nic.Guard{Checks: nic.AllChecks(), Rate: nic.Rate{PerSecond: 50, Burst: 100}},
 	}
 }
 

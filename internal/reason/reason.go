@@ -26,11 +26,18 @@ const (
 	RARP       Reason = 8 // ethertype 0x8035
 	IPv6Closed Reason = 9 // IPv6 on a NIC that has none
 
+	ToBerth Reason = 10 // sent to the MAC that berth answers from
+
 	ARPMalformed Reason = 16 // hardware, protocol, hlen or plen not Ethernet/IPv4
 	ARPOpcode    Reason = 17 // neither request nor reply
 	ARPSpoofMAC  Reason = 18 // sender hardware address is not the NIC's
 	ARPSpoofIP   Reason = 19 // sender protocol address is not the NIC's
 	ARPProbe     Reason = 20 // probe for an address that is not the NIC's
+
+	NDMalformed Reason = 21 // hop limit, code, length or options that RFC 4861 forbids
+	NDSpoofMAC  Reason = 22 // a link-layer address option that is not the NIC's MAC
+	NDTarget    Reason = 23 // the target is not the NIC's
+	NDRouter    Reason = 11 // a neighbour advertisement with the router flag
 
 	IP4Malformed   Reason = 24 // version, header length or total length lie
 	IP4Spoof       Reason = 25 // the source is not one of the NIC's addresses
@@ -41,13 +48,31 @@ const (
 	IGMPQuery      Reason = 30 // IGMP query or router message from a NIC that is no router
 	RoutingControl Reason = 31 // routing protocol multicast from a NIC that is no router
 
+	IP6Malformed Reason = 32 // version or payload length do not fit the frame
+	IP6Spoof     Reason = 33 // the source is not one of the NIC's addresses
+	IP6Chain     Reason = 34 // a header chain that nobody can follow
+	IP6Options   Reason = 35 // routing header, Home Address, a hop-by-hop option no host sends
+	ICMP6Type    Reason = 36 // an ICMPv6 message that no host sends
+	MLDQuery     Reason = 37 // MLD query from a NIC that is no router
+	LLTaken      Reason = 38 // the link-local is another NIC's of the segment
+	LLLimit      Reason = 39 // the NIC holds as many link-locals as it may
+
 	DHCPServer    Reason = 40 // the guest acts as a DHCP server
 	DHCPForeign   Reason = 41 // a DHCP server other than berth towards the NIC
 	DHCPDisguised Reason = 42 // DHCP in fragments, in tags, in UDP-Lite
 	DHCPRate      Reason = 43 // more DHCP than the NIC's token bucket allows
 	DHCPRingFull  Reason = 44 // the daemon did not keep up
 
-	DHCP4 Reason = 48 // DHCPv4 of the guest, taken for the answerer: not a fault
+	RARogue    Reason = 45 // the guest acts as a router
+	RAForeign  Reason = 46 // a router advertisement towards the NIC that is not berth's
+	NDFragment Reason = 47 // neighbour discovery in fragments (RFC 6980), tags or LLC
+
+	// Taken for the answerer: not a fault.
+	DHCP4            Reason = 48 // DHCPv4 of the guest
+	DHCP6            Reason = 49 // DHCPv6 of the guest
+	RouterSolicit    Reason = 50 // router solicitation of the guest
+	NeighbourSolicit Reason = 51 // neighbour solicitation for an address berth answers for
+	ARPRequest       Reason = 52 // ARP request for an address berth answers for
 )
 
 // The reasons of the answerer: why a message of the guest got no answer, or a
@@ -69,7 +94,17 @@ const (
 	DHCPTooLarge    Reason = 77 // the mandatory options do not fit the client's limit
 	DHCPHeld        Reason = 78 // more messages than are kept while a NIC changes
 	SendFailed      Reason = 79 // the kernel refused the answer's frame
-	DHCPOff         Reason = 80 // DHCPv4 is switched off for this NIC
+	DHCPOff         Reason = 80 // DHCP is switched off for this NIC
+	DHCPNoIPv6      Reason = 81 // the binding has nothing that this DHCPv6 message asks for
+	DHCPNoClientID  Reason = 82 // no client identifier, or one of impossible length
+	DHCPOtherClient Reason = 83 // not the DUID the binding names
+	DHCPUnicast     Reason = 84 // DHCPv6 by unicast, which was not offered (UseMulticast)
+	DHCPNotOnLink   Reason = 85 // an address of another link (NotOnLink)
+	DHCPMode        Reason = 86 // a message that the DHCPv6 mode does not serve
+	DHCPNoServerID  Reason = 87 // a server identifier is missing, or is where none may be
+	RAUnserved      Reason = 88 // a router solicitation of a NIC that gets no advertisements
+	NDInvalid       Reason = 89 // a solicitation that RFC 4861 tells to ignore
+	NDUnanswered    Reason = 90 // a solicitation for an address that is not answered for
 )
 
 // The reasons of plan and table: why a NIC is not, or not yet, served.
@@ -134,8 +169,10 @@ func (r *Reason) UnmarshalText(b []byte) error {
 
 // Containment reports whether the reason belongs to what stays enforced on
 // every managed NIC, also in audit mode and with all checks off: nobody's DHCP
-// crosses the NIC.
-func (r Reason) Containment() bool { return r >= DHCPServer && r <= DHCPRingFull || r == NoBinding }
+// crosses the NIC, nor anybody's router advertisement.
+func (r Reason) Containment() bool {
+	return r >= DHCPServer && r <= NDFragment || r == NoBinding || r == ToBerth
+}
 
 func (r Reason) info() (Info, bool) {
 	for _, i := range infos {

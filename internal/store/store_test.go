@@ -22,8 +22,8 @@ func binding(name string, last byte) nic.Binding {
 	return nic.Binding{
 		NIC: name, Network: "gone", MAC: nic.MAC{0x52, 0x54, 0, 0, 0, last},
 		Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24)},
-		DHCP4:     nic.DHCP4{Lease: 3600, MaxLease: 3600, Rate: nic.Rate{PerSecond: 1, Burst: 1}},
-		Guard:     nic.Guard{Checks: nic.AllChecks()},
+		DHCP4:     nic.DHCP4{Lease: 3600, MaxLease: 3600},
+		Guard:     nic.Guard{Checks: nic.AllChecks(), Rate: nic.Rate{PerSecond: 1, Burst: 1}},
 		Origin:    nic.Origin{Source: "socket"},
 	}
 }

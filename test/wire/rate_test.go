@@ -21,7 +21,7 @@ func TestDHCPRate(t *testing.T) {
 	s := newSite(t, tap)
 	s.openKernel()
 	b := corpus.Binding()
-	b.DHCP4.Rate = nic.Rate{PerSecond: 100, Burst: 20}
+	b.Guard.Rate = nic.Rate{PerSecond: 100, Burst: 20}
 	index := s.attach(guard.Compile(b), true)
 	other := s.protect("vmB", guard.Compile(neighbour()))
 	discover, theirs := vector(t, "G01").Frames[0], neighbourDiscover(t)

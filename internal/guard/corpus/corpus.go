@@ -40,9 +40,10 @@ func Binding() *nic.Binding {
 		NIC: "tapA", MAC: M,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")},
 		Gateway:   G4,
-		DHCP4:     nic.DHCP4{Lease: 86400, MaxLease: 86400, Rate: nic.Rate{PerSecond: 1000, Burst: 100000}},
+		DHCP4:     nic.DHCP4{Lease: 86400, MaxLease: 86400},
 		Guard: nic.Guard{
 			Checks:         nic.AllChecks(),
+			Rate:           nic.Rate{PerSecond: 1000, Burst: 100000},
 			AllowAddresses: []netip.Prefix{netip.PrefixFrom(X4, 32)},
 		},
 	}
