@@ -16,14 +16,6 @@ import (
 	"github.com/berth-net/berth/internal/wire"
 )
 
-// SourceMAC is the Ethernet source of every answer: locally administered, the
-// same on every NIC and node, so that neither a change of the host
-// interface's MAC nor a migration is visible to the guest. Nothing may ever be
-// sent to it.
-//
-//nolint:gochecknoglobals // a constant
-var SourceMAC = nic.MAC{0x02, 'b', 'e', 'r', 't', 'h'}
-
 // maxHeld messages are kept for a NIC whose rules are being changed.
 const maxHeld = 16
 
@@ -189,7 +181,7 @@ func outcome(s dhcp4.Server, frame []byte) dhcp4.Outcome {
 
 func encode(r *dhcp4.Reply) []byte {
 	return wire.AppendUDP4(nil, wire.UDP4{
-		EthSrc: SourceMAC, EthDst: r.DstMAC,
+		EthSrc: nic.BerthMAC(), EthDst: r.DstMAC,
 		Src: r.Src, Dst: r.Dst, SrcPort: 67, DstPort: r.DstPort,
 		Payload: r.Message,
 	})
