@@ -23,6 +23,14 @@ func UDP4Checksum(src, dst netip.Addr, datagram []byte) uint16 {
 	return checksumOrOnes(add(sum, datagram[udpLen:]))
 }
 
+// pseudo6 is the sum of an IPv6 pseudo-header and what it covers, whose
+// checksum field is zero (RFC 8200 8.1).
+func pseudo6(h IP6, upper []byte) uint64 {
+	src, dst := as16(h.Src), as16(h.Dst)
+	sum := add(add(0, src[:]), dst[:])
+	return add(sum+uint64(len(upper))+uint64(h.Protocol), upper)
+}
+
 func checksumOrOnes(sum uint64) uint16 {
 	if c := ^fold(sum); c != 0 {
 		return c

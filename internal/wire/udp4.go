@@ -1,8 +1,3 @@
-// Package wire turns Ethernet frames into UDP datagrams and back. It is pure
-// and bounds-checked: every byte it reads was written by a guest.
-//
-// Not here: what the datagram says (dhcp4), who may send it (guard), and
-// sockets (answerer).
 package wire
 
 import (
@@ -22,15 +17,8 @@ type UDP4 struct {
 	Payload          []byte
 }
 
-// Sizes and protocol numbers of the headers.
 const (
-	ethLen   = 14
-	ip4Len   = 20 // without options
-	udpLen   = 8
-	minFrame = 60 // IEEE 802.3 minimum, without the FCS
-
-	etherTypeIPv4 = 0x0800
-	protoUDP      = 17
+	ip4Len = 20 // without options
 
 	flagDF       = 0x4000
 	fragmentMask = 0x3fff // MF and offset: everything of the field but DF and the reserved bit
@@ -62,9 +50,11 @@ func ParseUDP4(frame []byte) (UDP4, error) {
 	if err != nil {
 		return UDP4{}, err
 	}
-	if err := u.parseUDP(datagram); err != nil {
+	d, err := parseUDP(datagram)
+	if err != nil {
 		return UDP4{}, err
 	}
+	u.SrcPort, u.DstPort, u.Payload = d.srcPort, d.dstPort, d.payload
 	return u, nil
 }
 
@@ -90,20 +80,6 @@ func (u *UDP4) parseIP4(p []byte) ([]byte, error) {
 	return p[ihl:total], nil
 }
 
-// parseUDP takes the ports and the payload.
-func (u *UDP4) parseUDP(p []byte) error {
-	if len(p) < udpLen {
-		return fmt.Errorf("udp header of %d bytes: want 8", len(p))
-	}
-	length := int(binary.BigEndian.Uint16(p[4:]))
-	if length < udpLen || length > len(p) {
-		return fmt.Errorf("udp length %d: want 8 to %d", length, len(p))
-	}
-	u.SrcPort, u.DstPort = binary.BigEndian.Uint16(p[0:]), binary.BigEndian.Uint16(p[2:])
-	u.Payload = p[udpLen:length:length]
-	return nil
-}
-
 // AppendUDP4 appends u as an Ethernet II frame: TTL 64, DF, both checksums
 // filled (clients such as systemd-networkd drop a reply without a UDP
 // checksum), padded with zeros to 60 bytes. The identification is 0, as RFC
@@ -116,15 +92,12 @@ func AppendUDP4(dst []byte, u UDP4) []byte {
 		return dst
 	}
 	start := len(dst)
-	dst = append(dst, u.EthDst[:]...)
-	dst = append(dst, u.EthSrc[:]...)
-	dst = binary.BigEndian.AppendUint16(dst, etherTypeIPv4)
+	dst = appendEthernet(dst, u.EthDst, u.EthSrc, etherTypeIPv4)
 	dst = appendIP4(dst, u)
-	dst = appendUDP(dst, u)
-	if short := minFrame - (len(dst) - start); short > 0 {
-		dst = append(dst, make([]byte, short)...)
-	}
-	return dst
+	header := len(dst)
+	dst = appendUDP(dst, udp{u.SrcPort, u.DstPort, u.Payload})
+	binary.BigEndian.PutUint16(dst[header+6:], UDP4Checksum(u.Src, u.Dst, dst[header:]))
+	return pad(dst, start)
 }
 
 func appendIP4(dst []byte, u UDP4) []byte {
@@ -138,17 +111,6 @@ func appendIP4(dst []byte, u UDP4) []byte {
 	dst = append(dst, src[:]...)
 	dst = append(dst, to[:]...)
 	binary.BigEndian.PutUint16(dst[start+10:], Checksum(dst[start:]))
-	return dst
-}
-
-func appendUDP(dst []byte, u UDP4) []byte {
-	start := len(dst)
-	dst = binary.BigEndian.AppendUint16(dst, u.SrcPort)
-	dst = binary.BigEndian.AppendUint16(dst, u.DstPort)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(udpLen+len(u.Payload)))
-	dst = append(dst, 0, 0)
-	dst = append(dst, u.Payload...)
-	binary.BigEndian.PutUint16(dst[start+6:], UDP4Checksum(u.Src, u.Dst, dst[start:]))
 	return dst
 }
 
