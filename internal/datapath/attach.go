@@ -147,7 +147,7 @@ func (k *Kernel) adopt() error {
 	if err := k.adoptFilters(); err != nil {
 		return err
 	}
-	return k.sweepSets()
+	return errors.Join(k.sweepSets(), k.sweepLocals())
 }
 
 func parsePin(name string) (dir, index int, ok bool) {

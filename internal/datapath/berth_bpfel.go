@@ -13,25 +13,82 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type berthNicRules struct {
+type berthLocal struct {
 	_      structs.HostLayout
-	Digest uint64
-	CostNs uint64
-	Macs   [16]uint64
-	Flags  uint32
-	Set    uint32
-	Burst  uint32
-	Nmacs  uint8
-	Nip4   uint8
-	Ntypes uint8
-	Pad    uint8
-	Ip4    [8]struct {
+	Holder uint32
+	Users  uint32
+	UsedNs uint64
+}
+
+type berthLocalKey struct {
+	_       structs.HostLayout
+	Segment uint32
+	Pad     uint32
+	Addr    struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+}
+
+type berthNicRules struct {
+	_        structs.HostLayout
+	Digest   uint64
+	CostNs   uint64
+	Macs     [16]uint64
+	Flags    uint32
+	Set      uint32
+	Burst    uint32
+	Nmacs    uint8
+	Nip4     uint8
+	Ntypes   uint8
+	Nip6     uint8
+	Nlocals  uint8
+	Nanswer4 uint8
+	Nanswer6 uint8
+	Pad      uint8
+	Segment  uint32
+	Ip4      [8]struct {
 		_    structs.HostLayout
 		Addr uint32
 		Mask uint32
 	}
-	Types [8]uint16
-	Name  [16]uint8
+	Ip6 [8]struct {
+		_    structs.HostLayout
+		Addr struct {
+			_  structs.HostLayout
+			Hi uint64
+			Lo uint64
+		}
+		Mask struct {
+			_  structs.HostLayout
+			Hi uint64
+			Lo uint64
+		}
+	}
+	Gateway6 struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	Eui64 struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	Locals [4]struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	Answer6 [2]struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	Answer4 [2]uint32
+	Types   [8]uint16
+	Name    [16]uint8
 }
 
 type berthNicState struct {
@@ -45,7 +102,8 @@ type berthNicState struct {
 	FilledNs  uint64
 	FromGuest uint64
 	ToGuest   uint64
-	Taken     uint64
+	Taken     [8]uint64
+	Claimed   [4]berthLocalKey
 	Dropped   [64]uint64
 	Audited   [64]uint64
 	SampledNs [64]uint64
@@ -54,7 +112,8 @@ type berthNicState struct {
 type berthPunt struct {
 	_       structs.HostLayout
 	Ifindex uint32
-	Len     uint32
+	Len     uint16
+	Why     uint16
 	Data    [1600]uint8
 }
 
@@ -65,6 +124,17 @@ type berthSample struct {
 	Why     uint16
 	Kept    uint16
 	Data    [128]uint8
+}
+
+type berthSet6Key struct {
+	_         structs.HostLayout
+	Prefixlen uint32
+	Set       uint32
+	Addr      struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
 }
 
 type berthSetKey struct {
@@ -78,10 +148,12 @@ type berthSetKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	berthMapLocals       = "locals"
 	berthMapNics         = "nics"
 	berthMapPunts        = "punts"
 	berthMapSamples      = "samples"
 	berthMapSets         = "sets"
+	berthMapSets6        = "sets6"
 	berthMapStates       = "states"
 	berthProgFromGuest   = "from_guest"
 	berthProgToGuest     = "to_guest"
@@ -139,10 +211,12 @@ type berthProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type berthMapSpecs struct {
+	Locals  *ebpf.MapSpec `ebpf:"locals"`
 	Nics    *ebpf.MapSpec `ebpf:"nics"`
 	Punts   *ebpf.MapSpec `ebpf:"punts"`
 	Samples *ebpf.MapSpec `ebpf:"samples"`
 	Sets    *ebpf.MapSpec `ebpf:"sets"`
+	Sets6   *ebpf.MapSpec `ebpf:"sets6"`
 	States  *ebpf.MapSpec `ebpf:"states"`
 }
 
@@ -174,19 +248,23 @@ func (o *berthObjects) Close() error {
 //
 // It can be passed to loadBerthObjects or ebpf.CollectionSpec.LoadAndAssign.
 type berthMaps struct {
+	Locals  *ebpf.Map `ebpf:"locals"`
 	Nics    *ebpf.Map `ebpf:"nics"`
 	Punts   *ebpf.Map `ebpf:"punts"`
 	Samples *ebpf.Map `ebpf:"samples"`
 	Sets    *ebpf.Map `ebpf:"sets"`
+	Sets6   *ebpf.Map `ebpf:"sets6"`
 	States  *ebpf.Map `ebpf:"states"`
 }
 
 func (m *berthMaps) Close() error {
 	return _BerthClose(
+		m.Locals,
 		m.Nics,
 		m.Punts,
 		m.Samples,
 		m.Sets,
+		m.Sets6,
 		m.States,
 	)
 }

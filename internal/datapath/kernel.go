@@ -41,6 +41,8 @@ type maps struct {
 	Nics    *ebpf.Map `ebpf:"nics"`
 	States  *ebpf.Map `ebpf:"states"`
 	Sets    *ebpf.Map `ebpf:"sets"`
+	Sets6   *ebpf.Map `ebpf:"sets6"`
+	Locals  *ebpf.Map `ebpf:"locals"`
 	Punts   *ebpf.Map `ebpf:"punts"`
 	Samples *ebpf.Map `ebpf:"samples"`
 }
@@ -48,6 +50,7 @@ type maps struct {
 func (m *maps) all() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		berthMapNics: m.Nics, berthMapStates: m.States, berthMapSets: m.Sets,
+		berthMapSets6: m.Sets6, berthMapLocals: m.Locals,
 		berthMapPunts: m.Punts, berthMapSamples: m.Samples,
 	}
 }
@@ -137,8 +140,7 @@ func (k *Kernel) load() error {
 		return fmt.Errorf("read the kernel program: %w", err)
 	}
 	for name, m := range spec.Maps {
-		if name == berthMapNics || name == berthMapStates || name == berthMapSets ||
-			name == berthMapPunts || name == berthMapSamples {
+		if _, ours := k.maps.all()[name]; ours { // not the compiler's, such as .rodata
 			m.Pinning = ebpf.PinByName
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // layout is the version of the pinned maps' shape. Maps of another version
 // live in another directory and are never touched by this program.
-const layout = "v1"
+const layout = "v2"
 
 // The bits of nic_rules.flags, as in bpf/berth.h.
 const (
@@ -24,18 +24,28 @@ const (
 	ruleCheckIP
 	ruleCheckL2
 	ruleSet
+	ruleCheckND
+	ruleIP6
+	ruleAdvertise
+	ruleSiteRA
+	ruleAnswerAll
+	ruleSet6
+	ruleFirstCome
+	ruleFixed
 )
 
 const (
 	maxMACs    = 16
 	maxInline  = 8 // more permitted sources than this go to the trie
 	maxTypes   = 8
+	maxAnswers = 2
 	maxName    = 15
 	nanosecond = 1_000_000_000
 )
 
 // encodeRules makes the kernel's value of r for the NIC called name. set is
-// the number of its trie entries, used only if r has more sources than fit.
+// the number of its trie entries, used only if r has more sources of a family
+// than fit.
 func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error) {
 	v := berthNicRules{Digest: r.Digest(), Flags: encodeFlags(r)}
 	switch {
@@ -45,6 +55,10 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 		return v, fmt.Errorf("NIC %s: %d MACs, at most %d", name, len(r.MACs), maxMACs)
 	case len(r.Ethertypes) > maxTypes:
 		return v, fmt.Errorf("NIC %s: %d ethertypes, at most %d", name, len(r.Ethertypes), maxTypes)
+	case len(r.Locals) > nic.MaxLinkLocals:
+		return v, fmt.Errorf("NIC %s: %d link-locals, at most %d", name, len(r.Locals), nic.MaxLinkLocals)
+	case max(len(r.Answer4), len(r.Answer6)) > maxAnswers:
+		return v, fmt.Errorf("NIC %s: answers for more than %d addresses of a family", name, maxAnswers)
 	}
 	copy(v.Name[:], name)
 	if r.Closed {
@@ -56,6 +70,11 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 	}
 	copy(v.Types[:], r.Ethertypes)
 	v.CostNs, v.Burst = nanosecond/uint64(max(r.Rate.PerSecond, 1)), max(r.Rate.Burst, 1)
+	v.Nanswer4 = uint8(len(r.Answer4))
+	for i, a := range r.Answer4 {
+		v.Answer4[i] = be32(a)
+	}
+	encode6(&v, r, set)
 	if len(r.IP4) > maxInline {
 		v.Flags |= ruleSet
 		v.Set = set
@@ -81,6 +100,13 @@ func encodeFlags(r *guard.Rules) uint32 {
 		{r.Check.ARP, ruleCheckARP},
 		{r.Check.IP, ruleCheckIP},
 		{r.Check.L2, ruleCheckL2},
+		{r.Check.ND, ruleCheckND},
+		{r.IPv6, ruleIP6},
+		{r.Advertise, ruleAdvertise},
+		{r.SiteRA, ruleSiteRA},
+		{r.AnswerAll, ruleAnswerAll},
+		{r.LinkLocal == nic.FirstCome && r.IPv6, ruleFirstCome},
+		{r.LinkLocal == nic.FixedLinkLocal, ruleFixed},
 	} {
 		if b.on {
 			f |= b.flag
@@ -90,17 +116,22 @@ func encodeFlags(r *guard.Rules) uint32 {
 }
 
 // decodeRules is encodeRules backwards: what the kernel holds, for people. The
-// sources of a trie are given by the caller.
-func decodeRules(v *berthNicRules, inTrie []netip.Prefix) guard.Rules {
+// sources of the tries are given by the caller.
+func decodeRules(v *berthNicRules, inTrie, inTrie6 []netip.Prefix) guard.Rules {
 	r := guard.Rules{
 		Closed: v.Flags&ruleClosed != 0,
 		Audit:  v.Flags&ruleAudit != 0,
 		Router: v.Flags&ruleRouter != 0,
 		Check: nic.Checks{
 			MAC: v.Flags&ruleCheckMAC != 0, ARP: v.Flags&ruleCheckARP != 0,
-			IP: v.Flags&ruleCheckIP != 0, L2: v.Flags&ruleCheckL2 != 0,
+			IP: v.Flags&ruleCheckIP != 0, L2: v.Flags&ruleCheckL2 != 0, ND: v.Flags&ruleCheckND != 0,
 		},
 		IP4: inTrie,
+		IP6: inTrie6,
+	}
+	decode6(&r, v)
+	for _, a := range v.Answer4[:v.Nanswer4] {
+		r.Answer4 = append(r.Answer4, addrOf(a))
 	}
 	for _, m := range v.Macs[:v.Nmacs] {
 		r.MACs = append(r.MACs, unmac64(m))

@@ -3,6 +3,7 @@ package datapath
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -37,25 +38,56 @@ func openKernel(t testing.TB) *Kernel {
 	return k
 }
 
-// oracle runs frames through the kernel program.
+// neighbour is another NIC of the same segment: it holds a link-local, as does
+// a gateway that a third NIC names.
+const neighbour = 2
+
+// oracle runs frames through the kernel program and through the definition.
 type oracle struct {
 	testing.TB
-	k *Kernel
+	k      *Kernel
+	rules  guard.Rules
+	locals guard.Locals
 }
 
+// use puts rules in force for a NIC that holds nothing yet, beside a neighbour
+// that holds corpus.BLL and a gateway, corpus.GLL.
 func (o *oracle) use(r guard.Rules) {
 	o.Helper()
-	if err := o.k.fill(lo, "lo", &r); err != nil {
+	if err := errors.Join(o.k.dropClaims(lo), o.k.Forget(neighbour)); err != nil {
+		o.Fatal(err)
+	}
+	var err error
+	if old, _ := o.k.lookupRules(lo); old != nil {
+		err = o.k.unreserve(lo, old, nil)
+	}
+	other := corpus.Binding()
+	other.MAC, other.Gateway6 = corpus.B, corpus.GLL
+	theirs := guard.Compile(other).On(other, r.Segment, netip.Addr{})
+	if err = errors.Join(err, o.k.fill(neighbour, "other", &theirs), o.k.maps.Nics.Delete(ptr(uint32(lo))),
+		o.k.fill(lo, "lo", &r)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		o.Fatal(err)
+	}
+	o.rules, o.locals = r, guard.Locals{}
+	o.locals.Reserve(r.Segment, corpus.BLL, neighbour)
+	o.locals.Reserve(r.Segment, corpus.GLL, guard.Nobody)
+	if err := o.k.maps.States.Update(ptr(uint32(lo)), &berthNicState{}, ebpf.UpdateAny); err != nil {
 		o.Fatal(err)
 	}
 }
+
+func ptr[T any](v T) *T { return &v }
 
 // judge is the kernel's verdict on one frame, told from its return value and
 // the counters it moved.
 func (o *oracle) judge(toGuest bool, frame []byte) guard.Verdict {
 	o.Helper()
 	key := uint32(lo)
-	if err := o.k.maps.States.Update(&key, &berthNicState{}, ebpf.UpdateAny); err != nil {
+	var s berthNicState
+	if err := o.k.maps.States.Lookup(&key, &s); err != nil {
+		o.Fatal(err)
+	}
+	if err := o.k.maps.States.Update(&key, &berthNicState{Claimed: s.Claimed}, ebpf.UpdateAny); err != nil {
 		o.Fatal(err)
 	}
 	p := o.k.progs.FromGuest
@@ -84,23 +116,34 @@ func (o *oracle) verdict(ret int32, c Counters) guard.Verdict {
 	}
 	passed := c.FromGuest + c.ToGuest
 	switch {
-	case ret == -1 && passed == 1 && c.Taken == 0 && len(c.Dropped) == 0:
+	case ret == -1 && passed == 1 && len(c.Taken) == 0 && len(c.Dropped) == 0:
 		v.Action = guard.Pass
-	case ret == 2 && c.Taken == 1 && passed == 0 && len(c.Dropped) == 0:
-		v.Action, v.Reason = guard.Take, reason.DHCP4
-	case ret == 2 && passed == 0 && len(c.Dropped) == 1:
-		v.Action = guard.Drop
-		for r := range c.Dropped {
-			v.Reason = r
-		}
-		// A full ring only says that the test does not drain fast enough.
-		if v.Reason == reason.DHCPRingFull {
-			v.Action, v.Reason = guard.Take, reason.DHCP4
-		}
+	case ret == 2 && len(c.Taken) == 1 && passed == 0 && len(c.Dropped) == 0:
+		v.Action, v.Reason = guard.Take, only(c.Taken)
+	case ret == 2 && passed == 0 && len(c.Taken) == 0 && len(c.Dropped) == 1:
+		v.Action, v.Reason = guard.Drop, only(c.Dropped)
 	default:
 		o.Fatalf("return value %d does not fit the counters %+v", ret, c)
 	}
 	return v
+}
+
+func only(m map[reason.Reason]uint64) reason.Reason {
+	for r := range m {
+		return r
+	}
+	return reason.None
+}
+
+// agree judges a frame twice.
+func (o *oracle) agree(toGuest bool, frame []byte) (kernel, definition guard.Verdict, ok bool) {
+	o.Helper()
+	kernel, definition = o.judge(toGuest, frame), o.define(toGuest, frame)
+	if definition.Action == guard.Take && kernel.Reason == reason.DHCPRingFull {
+		// A full ring only says that the test does not drain fast enough.
+		kernel.Action, kernel.Reason = guard.Take, definition.Reason
+	}
+	return kernel, definition, kernel == definition
 }
 
 func newOracle(t testing.TB) *oracle {
@@ -108,7 +151,7 @@ func newOracle(t testing.TB) *oracle {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- k.Run(ctx, Handlers{Punt: func(int, []byte) {}, Sample: func(Sample) {}})
+		done <- k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -116,7 +159,7 @@ func newOracle(t testing.TB) *oracle {
 			t.Error(err)
 		}
 	})
-	return &oracle{t, k}
+	return &oracle{TB: t, k: k}
 }
 
 // runnable reports whether BPF_PROG_TEST_RUN takes the frame at all: it wants
@@ -132,11 +175,12 @@ func runnable(f []byte) bool {
 	}
 }
 
-func define(r *guard.Rules, toGuest bool, frame []byte) guard.Verdict {
+func (o *oracle) define(toGuest bool, frame []byte) guard.Verdict {
+	f := guard.Frame{Data: frame}
 	if toGuest {
-		return guard.ToGuest(r, guard.Frame{Data: frame})
+		return guard.ToGuest(&o.rules, f)
 	}
-	return guard.FromGuest(r, guard.Frame{Data: frame})
+	return o.locals.Settle(lo, &o.rules, guard.FromGuest(&o.rules, f))
 }
 
 // variants are bindings that flip every switch the rules have.
@@ -146,13 +190,14 @@ func variants() map[string]guard.Rules {
 		b := corpus.Binding()
 		b.Guard.Rate = nic.Rate{PerSecond: 1_000_000_000, Burst: 1_000_000_000}
 		change(b)
-		vs[name] = guard.Compile(b)
+		vs[name] = guard.Compile(b).On(b, 7, corpus.G4)
 	}
 	add("enforce", func(*nic.Binding) {})
 	add("audit", func(b *nic.Binding) { b.Guard.Mode = nic.Audit })
 	add("off", func(b *nic.Binding) { b.Guard.Mode = nic.Off })
 	add("router", func(b *nic.Binding) { b.Guard.Router = true })
 	add("suspended", func(b *nic.Binding) { b.Suspended = true })
+	add("no nd", func(b *nic.Binding) { b.Guard.Checks.ND = false })
 	add("no mac", func(b *nic.Binding) { b.Guard.Checks.MAC = false })
 	add("no arp", func(b *nic.Binding) { b.Guard.Checks.ARP = false })
 	add("no ip", func(b *nic.Binding) { b.Guard.Checks.IP = false })
@@ -168,6 +213,29 @@ func variants() map[string]guard.Rules {
 		}
 		b.Guard.AllowAddresses = append(b.Guard.AllowAddresses, netip.MustParsePrefix("198.51.0.0/17"))
 	})
+	add("IPv4 only", func(b *nic.Binding) { b.IPv6 = nic.IPv6Off })
+	add("link-local only", func(b *nic.Binding) { b.IPv6 = nic.IPv6LinkLocal })
+	add("EUI-64 only", func(b *nic.Binding) { b.LinkLocal.Kind = nic.EUI64Only })
+	add("fixed link-local", func(b *nic.Binding) {
+		b.LinkLocal = nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{corpus.LLS}}
+	})
+	add("prefixes", func(b *nic.Binding) {
+		b.SLAAC = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64"), netip.MustParsePrefix("2001:db8:1::/64")}
+		b.Delegated = []netip.Prefix{netip.MustParsePrefix("2001:db8:100::/56")}
+		b.Gateway6 = netip.MustParseAddr("2001:db8:a::1")
+	})
+	add("trie of IPv6", func(b *nic.Binding) {
+		for i := range byte(40) {
+			b.Addresses = append(b.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 2: 0x0d, 3: 0xb8, 15: i + 1}), 64))
+		}
+		b.SLAAC = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
+	})
+	add("site's router", func(b *nic.Binding) { b.RA.Mode = nic.RASite })
+	add("a router that advertises", func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise = true, true })
+	add("answers for the gateways", func(b *nic.Binding) {
+		b.Neighbours, b.GatewayMAC, b.Gateway6 = nic.NeighboursGateway, corpus.G, corpus.GLL
+	})
+	add("answers for all", func(b *nic.Binding) { b.Routed, b.Neighbours = true, nic.NeighboursAll })
 	return vs
 }
 
@@ -180,8 +248,7 @@ func TestKernelCorpus(t *testing.T) {
 				if !runnable(f) {
 					continue
 				}
-				got, want := o.judge(v.ToGuest, f), define(&r, v.ToGuest, f)
-				if got != want {
+				if got, want, ok := o.agree(v.ToGuest, f); !ok {
 					t.Errorf("%s: %s %s frame %d: kernel %+v, definition %+v", name, v.ID, v.Case, i, got, want)
 				}
 			}
@@ -200,7 +267,7 @@ func TestKernelTruncation(t *testing.T) {
 			if !runnable(f[:n]) {
 				continue
 			}
-			if got, want := o.judge(v.ToGuest, f[:n]), define(&r, v.ToGuest, f[:n]); got != want {
+			if got, want, ok := o.agree(v.ToGuest, f[:n]); !ok {
 				t.Fatalf("%s %s cut to %d bytes: kernel %+v, definition %+v", v.ID, v.Case, n, got, want)
 			}
 		}
@@ -222,7 +289,7 @@ func TestKernelBitFlips(t *testing.T) {
 			if !runnable(f) {
 				continue
 			}
-			if got, want := o.judge(v.ToGuest, f), define(&r, v.ToGuest, f); got != want {
+			if got, want, ok := o.agree(v.ToGuest, f); !ok {
 				t.Fatalf("%s %s bit %d: kernel %+v, definition %+v", v.ID, v.Case, bit, got, want)
 			}
 		}
@@ -250,8 +317,8 @@ func TestKernelFuzz(t *testing.T) {
 			v := pool[rng.IntN(len(pool))]
 			f := breed(rng, v.Frames[rng.IntN(len(v.Frames))], pool)
 			toGuest := v.ToGuest != (rng.IntN(8) == 0)
-			got, want := o.judge(toGuest, f), define(&r, toGuest, f)
-			if got != want {
+			got, want, ok := o.agree(toGuest, f)
+			if !ok {
 				t.Fatalf("%s (from %s %s, to guest %t):\n%x\nkernel %+v\ndefinition %+v", name, v.ID, v.Case, toGuest, f, got, want)
 			}
 			tally[want.Action]++
@@ -276,7 +343,7 @@ func breed(rng *rand.Rand, f []byte, pool []corpus.Vector) []byte {
 		case 1: // one byte in the headers
 			f[rng.IntN(min(len(f), 64))] = byte(rng.Uint32())
 		case 2: // an interesting 16-bit field
-			words := []uint16{0, 1, 0x0800, 0x0806, 0x8100, 0x88a8, 0x86dd, 67, 68, 0x2000, 0x1fff, 0xffff, 28, 20}
+			words := []uint16{0, 1, 0x0800, 0x0806, 0x8100, 0x88a8, 0x86dd, 67, 68, 546, 547, 0x3aff, 0x3c00, 0x2c00, 0x8600, 0x8700, 0x2000, 0x1fff, 0xffff, 28, 20}
 			i := rng.IntN(min(len(f)-1, 60))
 			binary.BigEndian.PutUint16(f[i:], words[rng.IntN(len(words))])
 		case 3: // cut

@@ -92,11 +92,14 @@ func (k *Kernel) Rules(index int) (guard.Rules, bool, error) {
 	if err != nil || v == nil {
 		return guard.Rules{}, false, err
 	}
-	var inTrie []netip.Prefix
+	var inTrie, inTrie6 []netip.Prefix
 	if v.Flags&ruleSet != 0 {
 		inTrie = k.readSet(v.Set)
 	}
-	return decodeRules(v, inTrie), true, nil
+	if v.Flags&ruleSet6 != 0 {
+		inTrie6 = k.readSet6(v.Set)
+	}
+	return decodeRules(v, inTrie, inTrie6), true, nil
 }
 
 func (k *Kernel) readSet(set uint32) []netip.Prefix {
@@ -112,10 +115,23 @@ func (k *Kernel) readSet(set uint32) []netip.Prefix {
 	return all
 }
 
+func (k *Kernel) readSet6(set uint32) []netip.Prefix {
+	var all []netip.Prefix
+	var key berthSet6Key
+	var bits uint8
+	for it := k.maps.Sets6.Iterate(); it.Next(&key, &bits); {
+		if key.Set == set {
+			all = append(all, netip.PrefixFrom(addr6Of(key.Addr), int(bits)))
+		}
+	}
+	slices.SortFunc(all, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	return all
+}
+
 // Counters are the frames of one ifindex since its guard was first attached.
 type Counters struct {
-	FromGuest, ToGuest, Taken uint64
-	Dropped, Audited          map[reason.Reason]uint64
+	FromGuest, ToGuest      uint64
+	Taken, Dropped, Audited map[reason.Reason]uint64
 }
 
 // Counters reads the counters of an ifindex; false if it has none.
@@ -130,16 +146,17 @@ func (k *Kernel) Counters(index int) (Counters, bool, error) {
 		return Counters{}, false, fmt.Errorf("read counters of ifindex %d: %w", index, err)
 	}
 	return Counters{
-		FromGuest: s.FromGuest, ToGuest: s.ToGuest, Taken: s.Taken,
-		Dropped: byReason(s.Dropped[:]), Audited: byReason(s.Audited[:]),
+		FromGuest: s.FromGuest, ToGuest: s.ToGuest, Taken: byReason(s.Taken[:], reason.DHCP4),
+		Dropped: byReason(s.Dropped[:], reason.None), Audited: byReason(s.Audited[:], reason.None),
 	}, true, nil
 }
 
-func byReason(counts []uint64) map[reason.Reason]uint64 {
+// byReason names counts; the first is of the reason called first.
+func byReason(counts []uint64, first reason.Reason) map[reason.Reason]uint64 {
 	m := map[reason.Reason]uint64{}
 	for i, n := range counts {
 		if n > 0 {
-			m[reason.Reason(i)] = n
+			m[first+reason.Reason(i)] = n
 		}
 	}
 	return m

@@ -22,10 +22,17 @@ type Sample struct {
 	Data   []byte // its beginning, at most 128 bytes
 }
 
+// Punt is one frame of a guest that is to be answered.
+type Punt struct {
+	Index  int
+	Reason reason.Reason // what it was taken for
+	Frame  []byte
+}
+
 // Handlers receive what the kernel hands up. Each is called from one
 // goroutine; the bytes are theirs only until they return.
 type Handlers struct {
-	Punt   func(index int, frame []byte) // one DHCP message of a guest
+	Punt   func(Punt)
 	Sample func(Sample)
 }
 
@@ -34,8 +41,8 @@ func (k *Kernel) Run(ctx context.Context, h Handlers) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return readRing(ctx, k.maps.Punts, func(b []byte) {
-			if index, frame, ok := parsePunt(b); ok {
-				h.Punt(index, frame)
+			if p, ok := parsePunt(b); ok {
+				h.Punt(p)
 			}
 		})
 	})
@@ -69,12 +76,16 @@ func readRing(ctx context.Context, m *ebpf.Map, f func([]byte)) error {
 }
 
 // parsePunt reads struct punt of bpf/berth.h.
-func parsePunt(b []byte) (index int, frame []byte, ok bool) {
+func parsePunt(b []byte) (Punt, bool) {
 	if len(b) < 8 {
-		return 0, nil, false
+		return Punt{}, false
 	}
-	n := int(binary.NativeEndian.Uint32(b[4:]))
-	return int(binary.NativeEndian.Uint32(b)), b[8 : 8+min(n, len(b)-8)], true
+	n := int(binary.NativeEndian.Uint16(b[4:]))
+	return Punt{
+		Index:  int(binary.NativeEndian.Uint32(b)),
+		Reason: reason.Reason(binary.NativeEndian.Uint16(b[6:])),
+		Frame:  b[8 : 8+min(n, len(b)-8)],
+	}, true
 }
 
 // parseSample reads struct sample of bpf/berth.h.

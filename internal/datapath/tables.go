@@ -55,7 +55,10 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err != nil {
 		return err
 	}
-	if err = k.addSet(setKeys(r, set)); err != nil {
+	if err = k.addSet(r, set); err != nil {
+		return errors.Join(err, k.dropSet(set))
+	}
+	if err = k.reserve(key, r, old); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
 	err = k.maps.States.Update(&key, &berthNicState{}, ebpf.UpdateNoExist)
@@ -65,10 +68,17 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err = k.maps.Nics.Update(&key, &v, ebpf.UpdateAny); err != nil {
 		return errors.Join(fmt.Errorf("update rules: %w", err), k.dropSet(set))
 	}
-	if old != nil && old.Flags&ruleSet != 0 {
-		return k.dropSet(old.Set)
+	if old == nil {
+		return nil
 	}
-	return nil
+	return errors.Join(k.unreserve(key, old, r), k.dropSetOf(old))
+}
+
+func (k *Kernel) dropSetOf(v *berthNicRules) error {
+	if v.Flags&(ruleSet|ruleSet6) == 0 {
+		return nil
+	}
+	return k.dropSet(v.Set)
 }
 
 func (k *Kernel) lookupRules(key uint32) (*berthNicRules, error) {
@@ -88,11 +98,17 @@ func (k *Kernel) nextSet() uint32 {
 	return k.set
 }
 
-func (k *Kernel) addSet(keys []berthSetKey) error {
+func (k *Kernel) addSet(r *guard.Rules, set uint32) error {
 	one := uint8(1)
-	for i := range keys {
-		if err := k.maps.Sets.Update(&keys[i], &one, ebpf.UpdateAny); err != nil {
-			return fmt.Errorf("add permitted source %s: %w", addrOf(keys[i].Addr), err)
+	for _, key := range setKeys(r, set) {
+		if err := k.maps.Sets.Update(&key, &one, ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("add permitted source %s: %w", addrOf(key.Addr), err)
+		}
+	}
+	for _, key := range set6Keys(r, set) {
+		bits := uint8(key.Prefixlen - 32)
+		if err := k.maps.Sets6.Update(&key, &bits, ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("add permitted source %s: %w", addr6Of(key.Addr), err)
 		}
 	}
 	return nil
@@ -108,7 +124,7 @@ func (k *Kernel) dropSet(set uint32) error {
 func (k *Kernel) sweepSets() error {
 	used := map[uint32]bool{}
 	err := k.eachRules(func(_ int, v *berthNicRules) error {
-		if v.Flags&ruleSet != 0 {
+		if v.Flags&(ruleSet|ruleSet6) != 0 {
 			used[v.Set] = true
 			k.set = max(k.set, v.Set)
 		}
@@ -121,17 +137,25 @@ func (k *Kernel) sweepSets() error {
 }
 
 func (k *Kernel) dropSetsWhere(match func(set uint32) bool) error {
-	var doomed []berthSetKey
-	var key berthSetKey
-	var v uint8
-	for it := k.maps.Sets.Iterate(); it.Next(&key, &v); {
-		if match(key.Set) {
+	return errors.Join(
+		dropWhere(k.maps.Sets, func(key berthSetKey, _ uint8) bool { return match(key.Set) }),
+		dropWhere(k.maps.Sets6, func(key berthSet6Key, _ uint8) bool { return match(key.Set) }),
+	)
+}
+
+// dropWhere removes the entries of a map that match.
+func dropWhere[K, V any](m *ebpf.Map, match func(K, V) bool) error {
+	var doomed []K
+	var key K
+	var value V
+	for it := m.Iterate(); it.Next(&key, &value); {
+		if match(key, value) {
 			doomed = append(doomed, key)
 		}
 	}
 	for i := range doomed {
-		if err := k.maps.Sets.Delete(&doomed[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("remove permitted source %s: %w", addrOf(doomed[i].Addr), err)
+		if err := ignoreMissing(m.Delete(&doomed[i])); err != nil {
+			return fmt.Errorf("remove from %s: %w", m, err)
 		}
 	}
 	return nil
@@ -159,9 +183,9 @@ func (k *Kernel) Forget(index int) error {
 	errs := []error{k.dropLinks(index), ignoreGone(k.removeFilters(index))}
 	key := uint32(index)
 	old, err := k.lookupRules(key)
-	errs = append(errs, err, ignoreMissing(k.maps.Nics.Delete(&key)), ignoreMissing(k.maps.States.Delete(&key)))
-	if old != nil && old.Flags&ruleSet != 0 {
-		errs = append(errs, k.dropSet(old.Set))
+	errs = append(errs, err, k.dropClaims(key), ignoreMissing(k.maps.Nics.Delete(&key)), ignoreMissing(k.maps.States.Delete(&key)))
+	if old != nil {
+		errs = append(errs, k.unreserve(key, old, nil), k.dropSetOf(old))
 	}
 	return errors.Join(errs...)
 }

@@ -24,17 +24,29 @@ type Rules struct {
 	Check  nic.Checks
 	Router bool
 
+	IPv6      bool // the NIC speaks IPv6 at all
+	Advertise bool // the guest's own router advertisements pass
+	SiteRA    bool // the site's router advertisements and the guest's solicitations pass
+	AnswerAll bool // every neighbour is answered for, but for the NIC's own addresses
+
 	MACs       []nic.MAC      // permitted Ethernet sources, the NIC's own first
 	IP4        []netip.Prefix // permitted IPv4 sources, masked, sorted, none inside another
-	Ethertypes []uint16       // beyond IPv4, ARP and IPv6, sorted
-	Rate       nic.Rate       // of DHCP handed up
+	IP6        []netip.Prefix // permitted IPv6 sources but link-locals, likewise
+	Gateway6   netip.Addr     // never permitted, whatever IP6 and LinkLocal say
+	LinkLocal  nic.LinkLocalKind
+	Locals     []netip.Addr // for FixedLinkLocal, sorted
+	Segment    uint32       // where link-locals are told apart: the bridge, or the link itself
+	Answer4    []netip.Addr // ARP requests for these are taken, sorted
+	Answer6    []netip.Addr // neighbour solicitations for these are taken, sorted
+	Ethertypes []uint16     // beyond IPv4, ARP and IPv6, sorted
+	Rate       nic.Rate     // of what is handed up
 }
 
 // ClosedRules lets nothing pass.
 func ClosedRules() Rules { return Rules{Closed: true} }
 
 // Compile makes the rules of a binding. A suspended binding is guarded as if
-// it had no addresses.
+// it had no addresses. What depends on the link is added by On.
 func Compile(b *nic.Binding) Rules {
 	r := Rules{
 		Audit:      b.Guard.Mode == nic.Audit,
@@ -47,32 +59,57 @@ func Compile(b *nic.Binding) Rules {
 		r.Check = b.Guard.Checks
 	}
 	if !b.Suspended {
-		r.IP4 = sources(b)
+		r.IP4 = sources(b, netip.Addr.Is4)
 	}
+	r.compile6(b)
 	slices.Sort(r.Ethertypes)
 	slices.SortFunc(r.MACs[1:], func(x, y nic.MAC) int { return slices.Compare(x[:], y[:]) })
 	return r
 }
 
-// sources returns the permitted IPv4 sources: the NIC's own addresses and
-// what it is allowed beyond, without any that another one covers.
-func sources(b *nic.Binding) []netip.Prefix {
+func (r *Rules) compile6(b *nic.Binding) {
+	r.Advertise = b.Guard.Advertise
+	r.SiteRA = b.RA.Mode == nic.RASite
+	if b.Suspended || !b.HasIPv6() {
+		return
+	}
+	r.IPv6 = true
+	r.IP6 = sources(b, netip.Addr.Is6)
+	r.Gateway6 = b.Gateway6
+	r.LinkLocal = b.LinkLocal.Kind
+	r.Locals = slices.Clone(b.LinkLocal.Fixed)
+	slices.SortFunc(r.Locals, netip.Addr.Compare)
+	r.Answer6 = b.Answers6()
+	r.AnswerAll = b.AnswersAll()
+}
+
+// On returns the rules as they are on one link: its segment, and the server
+// identifier in force there.
+func (r Rules) On(b *nic.Binding, segment uint32, id netip.Addr) Rules {
+	if r.Closed || b.Suspended {
+		return r
+	}
+	r.Segment = segment
+	r.Answer4 = b.Answers4(id)
+	return r
+}
+
+// sources returns the permitted sources of a family: the NIC's own addresses
+// and prefixes, and what it is allowed beyond, without any that another one
+// covers.
+func sources(b *nic.Binding, family func(netip.Addr) bool) []netip.Prefix {
 	var all []netip.Prefix
 	for _, p := range b.Addresses {
-		if p.Addr().Is4() {
-			all = append(all, netip.PrefixFrom(p.Addr(), 32))
-		}
+		all = append(all, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
 	}
-	for _, p := range b.Guard.AllowAddresses {
-		if p.Addr().Is4() {
-			all = append(all, p.Masked())
-		}
+	for _, p := range slices.Concat(b.SLAAC, b.Delegated, b.Guard.AllowAddresses) {
+		all = append(all, p.Masked())
 	}
 	slices.SortFunc(all, comparePrefix)
 	var out []netip.Prefix
 	for _, p := range all {
 		// Sorted by address then length, so a cover comes before what it covers.
-		if n := len(out); n > 0 && out[n-1].Contains(p.Addr()) {
+		if n := len(out); !family(p.Addr()) || n > 0 && out[n-1].Contains(p.Addr()) {
 			continue
 		}
 		out = append(out, p)
@@ -105,32 +142,50 @@ func (r *Rules) Mode() string {
 // the rules in the kernel, so that a restarted agent can tell whether what is
 // installed is what it wants.
 func (r *Rules) Digest() uint64 {
-	h := fnv.New64a()
-	buf := make([]byte, 0, 64)
-	for _, b := range []bool{r.Closed, r.Audit, r.Check.MAC, r.Check.ARP, r.Check.IP, r.Check.L2, r.Router} {
-		buf = append(buf, boolByte(b))
+	d := digest{}
+	for _, b := range []bool{
+		r.Closed, r.Audit, r.Check.MAC, r.Check.ARP, r.Check.ND, r.Check.IP, r.Check.L2, r.Router,
+		r.IPv6, r.Advertise, r.SiteRA, r.AnswerAll,
+	} {
+		d.bool(b)
 	}
-	buf = binary.BigEndian.AppendUint32(buf, r.Rate.PerSecond)
-	buf = binary.BigEndian.AppendUint32(buf, r.Rate.Burst)
-	buf = binary.BigEndian.AppendUint32(buf, uint32(len(r.MACs)))
+	d.number(r.Rate.PerSecond)
+	d.number(r.Rate.Burst)
+	d.number(uint32(r.LinkLocal))
+	d.number(r.Segment)
+	d.number(uint32(len(r.MACs)))
 	for _, m := range r.MACs {
-		buf = append(buf, m[:]...)
+		d = append(d, m[:]...)
 	}
-	buf = binary.BigEndian.AppendUint32(buf, uint32(len(r.IP4)))
-	for _, p := range r.IP4 {
-		a := p.Addr().As4()
-		buf = append(append(buf, a[:]...), byte(p.Bits()))
+	for _, list := range [][]netip.Prefix{r.IP4, r.IP6} {
+		d.number(uint32(len(list)))
+		for _, p := range list {
+			d = append(append(d, p.Addr().AsSlice()...), byte(p.Bits()))
+		}
+	}
+	for _, list := range [][]netip.Addr{{r.Gateway6}, r.Locals, r.Answer4, r.Answer6} {
+		d.number(uint32(len(list)))
+		for _, a := range list {
+			d = append(d, a.AsSlice()...)
+		}
 	}
 	for _, t := range r.Ethertypes {
-		buf = binary.BigEndian.AppendUint16(buf, t)
+		d = binary.BigEndian.AppendUint16(d, t)
 	}
-	_, _ = h.Write(buf) // hash.Hash never fails
+	h := fnv.New64a()
+	_, _ = h.Write(d) // hash.Hash never fails
 	return max(h.Sum64(), 1)
 }
 
-func boolByte(b bool) byte {
+// digest is the text a digest is made from.
+type digest []byte
+
+func (d *digest) bool(b bool) {
 	if b {
-		return 1
+		*d = append(*d, 1)
+		return
 	}
-	return 0
+	*d = append(*d, 0)
 }
+
+func (d *digest) number(n uint32) { *d = binary.BigEndian.AppendUint32(*d, n) }

@@ -26,13 +26,16 @@ type Verdict struct {
 	Action  Action
 	Reason  reason.Reason // of a Drop or a Take
 	Audited reason.Reason // what would have been dropped, in audit mode
+	// Claims are link-locals the frame speaks for that are the NIC's only if it
+	// holds them, or may: Locals.Settle decides.
+	Claims [2]netip.Addr
 }
 
 // FromGuest judges a frame that the guest sends.
 //
-// Two questions are asked apart. Containment, whose DHCP is this, is answered
-// on every managed NIC in every mode. The checks, may this NIC send this, can
-// be switched off or only counted.
+// Two questions are asked apart. Containment, whose DHCP and whose router
+// advertisement is this, is answered on every managed NIC in every mode. The
+// checks, may this NIC send this, can be switched off or only counted.
 func FromGuest(r *Rules, f Frame) Verdict {
 	if r.Closed {
 		return Verdict{Action: Drop, Reason: reason.NoBinding}
@@ -41,19 +44,22 @@ func FromGuest(r *Rules, f Frame) Verdict {
 	if why := unreadable(h); why != reason.None {
 		return Verdict{Action: Drop, Reason: why}
 	}
-	var p ip4
-	if h.ethertype == typeIPv4 {
-		p = parseIP4(f.Data, h.off)
-	}
-	held := contain(f, h, p)
-	if held != reason.None && held != reason.DHCP4 {
-		return Verdict{Action: Drop, Reason: held}
-	}
+	p := parseIP(f, h)
 	v := Verdict{}
-	if held == reason.DHCP4 {
+	switch held := r.contain(f, h, &p); {
+	case isTaken(held):
 		v = Verdict{Action: Take, Reason: held}
+	case held != reason.None:
+		return Verdict{Action: Drop, Reason: held}
+	case macAt(f.Data, 0) == nic.BerthMAC():
+		return Verdict{Action: Drop, Reason: reason.ToBerth}
 	}
-	return r.enforce(v, r.checkFromGuest(f, h, p))
+	c := claims{}
+	broken := r.checkFromGuest(f, h, &p, &c)
+	if broken == reason.None {
+		v.Claims = c.list
+	}
+	return r.enforce(v, broken)
 }
 
 // ToGuest judges a frame on its way to the guest.
@@ -65,13 +71,31 @@ func ToGuest(r *Rules, f Frame) Verdict {
 	if why := unreadable(h); why != reason.None {
 		return Verdict{Action: Drop, Reason: why}
 	}
-	if h.ethertype == typeIPv4 {
-		if why := foreign(parseIP4(f.Data, h.off)); why != reason.None {
-			return Verdict{Action: Drop, Reason: why}
-		}
+	p := parseIP(f, h)
+	if why := r.foreign(h, &p); why != reason.None {
+		return Verdict{Action: Drop, Reason: why}
 	}
 	return r.enforce(Verdict{}, r.checkL2(f, h))
 }
+
+// packet is what a frame carries, of the family its ethertype says.
+type packet struct {
+	four ip4
+	six  ip6
+}
+
+func parseIP(f Frame, h l2) packet {
+	switch h.ethertype {
+	case typeIPv4:
+		return packet{four: parseIP4(f.Data, h.off)}
+	case typeIPv6:
+		return packet{six: parseIP6(f.Data, h.off)}
+	}
+	return packet{}
+}
+
+// isTaken reports what is handed to the answerer.
+func isTaken(r reason.Reason) bool { return r >= reason.DHCP4 && r <= reason.ARPRequest }
 
 // enforce turns a broken check into a drop, or into a note in audit mode.
 func (r *Rules) enforce(v Verdict, broken reason.Reason) Verdict {
@@ -101,12 +125,23 @@ func unreadable(h l2) reason.Reason {
 	}
 }
 
-// contain says what DHCP a frame of the guest is: reason.DHCP4 if it is a
-// client's and to be taken, another reason if it must not exist.
-func contain(f Frame, h l2, p ip4) reason.Reason {
-	if h.ethertype != typeIPv4 {
-		return reason.None
+// contain says what a frame of the guest is: something to be taken, something
+// that must not exist, or None.
+func (r *Rules) contain(f Frame, h l2, p *packet) reason.Reason {
+	switch h.ethertype {
+	case typeIPv4:
+		return contain4(f, h, &p.four)
+	case typeIPv6:
+		return r.contain6(f, h, &p.six)
+	case typeARP:
+		if !h.tagged && !h.llc && r.answersARP(f.Data, h.off) {
+			return reason.ARPRequest
+		}
 	}
+	return reason.None
+}
+
+func contain4(f Frame, h l2, p *ip4) reason.Reason {
 	if why := undecidable(p); why != reason.None {
 		return why
 	}
@@ -126,10 +161,34 @@ func contain(f Frame, h l2, p ip4) reason.Reason {
 	return reason.DHCP4
 }
 
+// answersARP reports whether an ARP request is berth's to answer.
+func (r *Rules) answersARP(d []byte, off int) bool {
+	if len(d) < off+28 {
+		return false
+	}
+	a := d[off:]
+	if !isEthernetARP(a) || be16(a, 6) != 1 {
+		return false
+	}
+	spa, tpa := addr4(a[14:]), addr4(a[24:])
+	if slices.Contains(r.Answer4, tpa) {
+		return true
+	}
+	return r.AnswerAll && !spa.IsUnspecified() && tpa != spa && isHost4(tpa) && !r.owns(tpa)
+}
+
+// isEthernetARP holds ARP to RFC 826 for Ethernet and IPv4.
+func isEthernetARP(a []byte) bool {
+	return be16(a, 0) == 1 && be16(a, 2) == typeIPv4 && a[4] == 6 && a[5] == 4
+}
+
+// isHost4 reports what is not 0/8, a group or reserved.
+func isHost4(a netip.Addr) bool { b := a.As4(); return b[0] != 0 && b[0] < 224 }
+
 // undecidable says why nobody can tell whether an IPv4 packet is DHCP. Clients
 // that read raw frames look at the protocol and the ports, and at little else:
 // a header that lies does not keep them from it.
-func undecidable(p ip4) reason.Reason {
+func undecidable(p *ip4) reason.Reason {
 	switch {
 	case p.short:
 		return reason.Truncated
@@ -144,20 +203,25 @@ func undecidable(p ip4) reason.Reason {
 	}
 }
 
-// foreign says whether a frame for the guest is a DHCP server's. Only the
-// answerer may speak to port 68 of a managed NIC, and its frames do not come
-// this way.
-func foreign(p ip4) reason.Reason {
-	if why := undecidable(p); why != reason.None {
-		return why
-	}
-	if p.ports && p.dport == portClient {
-		return reason.DHCPForeign
+// foreign says whether a frame for the guest is a DHCP server's or a router's.
+// Only the answerer may speak to the client ports of a managed NIC, and its
+// frames do not come this way.
+func (r *Rules) foreign(h l2, p *packet) reason.Reason {
+	switch h.ethertype {
+	case typeIPv4:
+		if why := undecidable(&p.four); why != reason.None {
+			return why
+		}
+		if p.four.ports && p.four.dport == portClient {
+			return reason.DHCPForeign
+		}
+	case typeIPv6:
+		return r.foreign6(h, &p.six)
 	}
 	return reason.None
 }
 
-func (r *Rules) checkFromGuest(f Frame, h l2, p ip4) reason.Reason {
+func (r *Rules) checkFromGuest(f Frame, h l2, p *packet, c *claims) reason.Reason {
 	if r.Check.MAC && !slices.Contains(r.MACs, macAt(f.Data, 6)) {
 		return reason.MACSpoof
 	}
@@ -175,14 +239,29 @@ func (r *Rules) checkFromGuest(f Frame, h l2, p ip4) reason.Reason {
 		}
 	case typeIPv4:
 		if r.Check.IP {
-			return r.checkIP4(f, p)
+			return r.checkIP4(f, &p.four)
 		}
+	case typeIPv6:
+		return r.check6(f, &p.six, c)
 	}
 	return reason.None
 }
 
-// checkL2 is what both directions ask of the link layer. IPv6 is closed
-// wherever IP is checked, until it has checks of its own.
+// check6 asks of IPv6 what ARP and IPv4 are asked apart.
+func (r *Rules) check6(f Frame, p *ip6, c *claims) reason.Reason {
+	if r.Check.IP {
+		if why := r.checkIP6(f, p, c); why != reason.None {
+			return why
+		}
+	}
+	if r.Check.ND {
+		return r.checkND(f.Data, p, c)
+	}
+	return reason.None
+}
+
+// checkL2 is what both directions ask of the link layer, and whether the NIC
+// speaks IPv6 at all.
 func (r *Rules) checkL2(f Frame, h l2) reason.Reason {
 	if r.Check.L2 {
 		switch {
@@ -198,7 +277,7 @@ func (r *Rules) checkL2(f Frame, h l2) reason.Reason {
 			return reason.Ethertype
 		}
 	}
-	if h.ethertype == typeIPv6 && r.Check.IP {
+	if h.ethertype == typeIPv6 && r.Check.IP && !r.IPv6 {
 		return reason.IPv6Closed
 	}
 	return reason.None
@@ -218,15 +297,15 @@ func isLinkControl(m nic.MAC) bool {
 	return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && m[5] < 16
 }
 
-// checkARP holds ARP to RFC 826 for Ethernet and IPv4, and its sender to the
-// NIC. A probe (RFC 5227 2.1.1) may ask for the NIC's own addresses only: the
-// probe of another's address would deny it that address.
+// checkARP holds ARP to RFC 826 and its sender to the NIC. A probe (RFC 5227
+// 2.1.1) may ask for the NIC's own addresses only, as the probe of another's
+// would deny it that address; one that berth answers for meets its holder.
 func (r *Rules) checkARP(d []byte, off int) reason.Reason {
 	if len(d) < off+28 {
 		return reason.Truncated
 	}
 	a := d[off:]
-	if be16(a, 0) != 1 || be16(a, 2) != typeIPv4 || a[4] != 6 || a[5] != 4 {
+	if !isEthernetARP(a) {
 		return reason.ARPMalformed
 	}
 	op, spa, tpa := be16(a, 6), addr4(a[14:]), addr4(a[24:])
@@ -236,7 +315,7 @@ func (r *Rules) checkARP(d []byte, off int) reason.Reason {
 	case !slices.Contains(r.MACs, macAt(a, 8)):
 		return reason.ARPSpoofMAC
 	case spa.IsUnspecified():
-		if op != 1 || !r.owns(tpa) {
+		if op != 1 || !r.owns(tpa) && !slices.Contains(r.Answer4, tpa) {
 			return reason.ARPProbe
 		}
 	case !r.owns(spa):
@@ -254,7 +333,7 @@ func (r *Rules) owns(a netip.Addr) bool {
 	return false
 }
 
-func (r *Rules) checkIP4(f Frame, p ip4) reason.Reason {
+func (r *Rules) checkIP4(f Frame, p *ip4) reason.Reason {
 	switch {
 	case p.bad:
 		return reason.IP4Malformed
@@ -275,7 +354,7 @@ func (r *Rules) checkIP4(f Frame, p ip4) reason.Reason {
 // clientSource permits the two foreign sources a DHCP client has: none yet,
 // and the address it held before its binding changed, which it renews from
 // port 68 with that address in ciaddr (RFC 2131 4.3.2), to be told NAK.
-func clientSource(f Frame, p ip4) bool {
+func clientSource(f Frame, p *ip4) bool {
 	if p.proto != protoUDP || !p.ports || p.dport != portServer {
 		return false
 	}
@@ -311,7 +390,7 @@ func badOptions(opts []byte) bool {
 // can always carry; an honest fragment but the last is never smaller.
 const minFragment = 48
 
-func checkFragment(p ip4) reason.Reason {
+func checkFragment(p *ip4) reason.Reason {
 	switch {
 	case !p.fragment():
 		return reason.None
@@ -327,7 +406,7 @@ func checkFragment(p ip4) reason.Reason {
 }
 
 // checkControl keeps a NIC that is no router from speaking as one.
-func checkControl(f Frame, p ip4) reason.Reason {
+func checkControl(f Frame, p *ip4) reason.Reason {
 	if p.fragOff != 0 {
 		return reason.None
 	}

@@ -11,6 +11,7 @@
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -44,6 +45,22 @@ struct {
 } sets SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4194304);
+	__type(key, struct set6_key);
+	__type(value, __u8); /* bits of the prefix */
+} sets6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 524288);
+	__type(key, struct local_key);
+	__type(value, struct local);
+} locals SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
 } punts SEC(".maps");
@@ -58,6 +75,7 @@ const struct punt *unused_punt __attribute__((unused));
 const struct sample *unused_sample __attribute__((unused));
 
 #include "parse.h"
+#include "parse6.h"
 #include "judge.h"
 
 /* Keeps the compiler from knowing a value, or it folds two bounds into one
@@ -131,7 +149,8 @@ static __always_inline int spend(const struct nic_rules *r, struct nic_state *s)
 }
 
 /* hand_up gives a client message up whole; the frame itself ends here. */
-static __always_inline __u8 hand_up(struct __sk_buff *skb, const struct nic_rules *r, struct nic_state *s)
+static __always_inline __u8 hand_up(struct __sk_buff *skb, const struct nic_rules *r, struct nic_state *s,
+				      __u8 why)
 {
 	struct punt *e;
 
@@ -141,7 +160,8 @@ static __always_inline __u8 hand_up(struct __sk_buff *skb, const struct nic_rule
 	if (!e)
 		return REASON_DHCP_RING_FULL;
 	e->ifindex = skb->ifindex;
-	e->len = skb->len;
+	e->len = skb->len > 0xffff ? 0xffff : skb->len;
+	e->why = why;
 	/* A longer message is handed up cut, and found malformed there. */
 	if (load_head(skb, e->data, PUNT_BYTES) < 0) {
 		bpf_ringbuf_discard(e, 0);
@@ -183,10 +203,10 @@ int from_guest(struct __sk_buff *skb)
 		return drop(skb, s, v.reason);
 	audit(skb, s, v.audited);
 	if (v.action == TAKE) {
-		why = hand_up(skb, r, s);
+		why = hand_up(skb, r, s, v.reason);
 		if (why)
 			return drop(skb, s, why);
-		add(&s->taken);
+		add(&s->taken[(v.reason - REASON_DHCP4) & (TAKEN - 1)]);
 		return VERDICT_DROP;
 	}
 	add(&s->from_guest);

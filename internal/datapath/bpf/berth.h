@@ -10,11 +10,22 @@
 #define ETHERTYPE_IP6 0x86dd
 #define PORT_SERVER 67
 #define PORT_CLIENT 68
+#define PORT_SERVER6 547
+#define PORT_CLIENT6 546
 
 #define MAX_TAGS 4
 #define MAX_MACS 16
 #define MAX_IP4 8
+#define MAX_IP6 8
+#define MAX_LOCALS 4  /* link-locals of a NIC's own choice */
+#define MAX_ANSWERS 2 /* of each family: what berth answers for */
 #define MAX_TYPES 8
+#define MAX_HEADERS 8     /* extension headers looked behind */
+#define MAX_TLVS 16       /* options looked at in one of them */
+#define MAX_ND_OPTIONS 16 /* of one message */
+#define MIN_FRAGMENT6 512
+#define LOCAL_IDLE_NS (600 * 1000000000ULL) /* after which a link-local may be replaced */
+#define BERTH_MAC 0x026265727468ULL
 #define MIN_FRAGMENT 48 /* payload the smallest IPv4 link carries, RFC 791 */
 #define REASONS 64      /* a power of two; the guard's reasons are below it */
 #define PUNT_BYTES 1600
@@ -40,6 +51,23 @@ enum rule_flags {
 	RULE_CHECK_IP = 1 << 5,
 	RULE_CHECK_L2 = 1 << 6,
 	RULE_SET = 1 << 7, /* the permitted sources are in the trie, not in ip4[] */
+	RULE_CHECK_ND = 1 << 8,
+	RULE_IP6 = 1 << 9,
+	RULE_ADVERTISE = 1 << 10,
+	RULE_SITE_RA = 1 << 11,
+	RULE_ANSWER_ALL = 1 << 12,
+	RULE_SET6 = 1 << 13, /* as RULE_SET, of ip6[] */
+	RULE_LL_FIRST_COME = 1 << 14,
+	RULE_LL_FIXED = 1 << 15,
+};
+
+/* An IPv6 address as it is on the wire. */
+struct in6 {
+	__u64 hi, lo;
+};
+
+struct ip6_net {
+	struct in6 addr, mask;
 };
 
 struct ip4_net {
@@ -56,18 +84,42 @@ struct nic_rules {
 	__u32 flags;
 	__be32 set;
 	__u32 burst;
-	__u8 nmacs, nip4, ntypes, pad;
+	__u8 nmacs, nip4, ntypes, nip6;
+	__u8 nlocals, nanswer4, nanswer6, pad;
+	__u32 segment; /* where link-locals are told apart */
 	struct ip4_net ip4[MAX_IP4];
+	struct ip6_net ip6[MAX_IP6];
+	struct in6 gateway6, eui64;
+	struct in6 locals[MAX_LOCALS];
+	struct in6 answer6[MAX_ANSWERS];
+	__be32 answer4[MAX_ANSWERS];
 	__u16 types[MAX_TYPES];
 	__u8 name[16];
 };
+
+/* A link-local address on one segment, and who holds it. */
+struct local_key {
+	__u32 segment;
+	__u32 pad;
+	struct in6 addr;
+};
+
+struct local {
+	__u32 holder; /* ifindex; 0: a gateway's, no NIC's */
+	__u32 users;  /* of a gateway's: how many NICs name it */
+	__u64 used_ns;
+};
+
+#define TAKEN 8
 
 /* One NIC's counters and bucket. They outlive a change of its rules. */
 struct nic_state {
 	struct bpf_spin_lock lock;
 	__u32 pad;
 	__u64 tokens_ns, filled_ns;
-	__u64 from_guest, to_guest, taken;
+	__u64 from_guest, to_guest;
+	__u64 taken[TAKEN]; /* from REASON_DHCP4 on */
+	struct local_key claimed[MAX_LOCALS]; /* all zero: free */
 	__u64 dropped[REASONS];
 	__u64 audited[REASONS];
 	__u64 sampled_ns[REASONS]; /* when a frame was last shown to the daemon */
@@ -81,9 +133,16 @@ struct set_key {
 	__be32 addr;
 };
 
+struct set6_key {
+	__u32 prefixlen;
+	__be32 set;
+	struct in6 addr;
+} __attribute__((packed));
+
 struct punt {
 	__u32 ifindex;
-	__u32 len; /* of the frame; data may hold less */
+	__u16 len; /* of the frame, at most 65535; data may hold less */
+	__u16 why; /* reason it was taken for */
 	__u8 data[PUNT_BYTES];
 };
 

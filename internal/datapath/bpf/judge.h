@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The verdict on a frame, function by function what internal/guard says in Go:
- * whose DHCP is this, and may this NIC send this. */
+ * whose DHCP is this, and may this NIC send this. IPv6 is judged in judge6.h. */
 #ifndef BERTH_JUDGE_H
 #define BERTH_JUDGE_H
 
@@ -36,38 +36,7 @@ static __always_inline __u8 undecidable(const struct ip4 *p)
 	return 0;
 }
 
-static __always_inline __u8 contain(const struct frame *f, const struct ip4 *p)
-{
-	__u8 why;
-
-	if (f->ethertype != ETHERTYPE_IP4)
-		return 0;
-	why = undecidable(p);
-	if (why || !p->ports)
-		return why;
-	if (p->dport == PORT_CLIENT)
-		return REASON_DHCP_SERVER;
-	if (p->dport != PORT_SERVER)
-		return 0;
-	if (p->more || f->tagged || f->llc || p->proto == IPPROTO_UDPLITE)
-		return REASON_DHCP_DISGUISED;
-	if (bootp_op(f, p) == 2)
-		return REASON_DHCP_SERVER; /* BOOTREPLY, to a relay */
-	return REASON_DHCP4;
-}
-
-static __always_inline __u8 foreign(const struct ip4 *p)
-{
-	__u8 why = undecidable(p);
-
-	if (why)
-		return why;
-	if (p->ports && p->dport == PORT_CLIENT)
-		return REASON_DHCP_FOREIGN;
-	return 0;
-}
-
-static __noinline int owns_mac(const struct nic_rules *r, __u64 mac)
+__noinline int owns_mac(const struct nic_rules *r, __u64 mac)
 {
 	if (!r)
 		return 0;
@@ -98,6 +67,100 @@ static __noinline int owns_ip4(const struct nic_rules *r, __be32 addr)
 	return 0;
 }
 
+static __always_inline int is_routing_port(__u16 p)
+{
+	return p == 520 || p == 646 || p == 1985 || p == 2029 || p == 3222;
+}
+
+#include "judge6.h"
+
+static __always_inline __u8 contain4(const struct frame *f, const struct ip4 *p)
+{
+	__u8 why = undecidable(p);
+
+	if (why || !p->ports)
+		return why;
+	if (p->dport == PORT_CLIENT)
+		return REASON_DHCP_SERVER;
+	if (p->dport != PORT_SERVER)
+		return 0;
+	if (p->more || f->tagged || f->llc || p->proto == IPPROTO_UDPLITE)
+		return REASON_DHCP_DISGUISED;
+	if (bootp_op(f, p) == 2)
+		return REASON_DHCP_SERVER; /* BOOTREPLY, to a relay */
+	return REASON_DHCP4;
+}
+
+static __always_inline int is_ethernet_arp(const __u8 *a)
+{
+	return a[0] == 0 && a[1] == 1 && a[2] == 8 && a[3] == 0 && a[4] == 6 && a[5] == 4;
+}
+
+static __always_inline int answers_for4(const struct nic_rules *r, __be32 a)
+{
+	for (int i = 0; i < MAX_ANSWERS; i++) {
+		if (i >= r->nanswer4)
+			break;
+		if (r->answer4[i] == a)
+			return 1;
+	}
+	return 0;
+}
+
+/* is_host4 says what is not 0/8, a group or reserved. */
+static __always_inline int is_host4(__be32 a)
+{
+	__u32 first = bpf_ntohl(a) >> 24;
+
+	return first != 0 && first < 224;
+}
+
+static __always_inline int answers_arp(const struct nic_rules *r, const struct frame *f)
+{
+	__be32 spa, tpa;
+	__u8 a[28];
+
+	if (bpf_skb_load_bytes(f->skb, f->off, a, sizeof(a)) < 0 || !is_ethernet_arp(a) || a[6] != 0 || a[7] != 1)
+		return 0;
+	__builtin_memcpy(&spa, a + 14, 4);
+	__builtin_memcpy(&tpa, a + 24, 4);
+	if (answers_for4(r, tpa))
+		return 1;
+	return r->flags & RULE_ANSWER_ALL && spa != 0 && tpa != spa && is_host4(tpa) && !owns_ip4(r, tpa);
+}
+
+/* contain says what a frame of the guest is: something to be taken, something
+ * that must not exist, or neither. */
+static __always_inline __u8 contain(const struct nic_rules *r, const struct frame *f,
+				    const struct ip4 *p, const struct ip6 *p6)
+{
+	switch (f->ethertype) {
+	case ETHERTYPE_IP4:
+		return contain4(f, p);
+	case ETHERTYPE_IP6:
+		return contain6(r, f, p6);
+	case ETHERTYPE_ARP:
+		if (!f->tagged && !f->llc && answers_arp(r, f))
+			return REASON_ARP_REQUEST;
+	}
+	return 0;
+}
+
+static __always_inline __u8 foreign(const struct nic_rules *r, const struct frame *f,
+				    const struct ip4 *p, const struct ip6 *p6)
+{
+	__u8 why;
+
+	if (f->ethertype == ETHERTYPE_IP6)
+		return foreign6(r, f, p6);
+	if (f->ethertype != ETHERTYPE_IP4)
+		return 0;
+	why = undecidable(p);
+	if (why)
+		return why;
+	return p->ports && p->dport == PORT_CLIENT ? REASON_DHCP_FOREIGN : 0;
+}
+
 static __always_inline int permits(const struct nic_rules *r, __u16 ethertype)
 {
 	if (ethertype == ETHERTYPE_IP4 || ethertype == ETHERTYPE_ARP || ethertype == ETHERTYPE_IP6)
@@ -125,7 +188,7 @@ static __always_inline __u8 check_l2(const struct nic_rules *r, const struct fra
 		if (!permits(r, f->ethertype))
 			return REASON_ETHERTYPE;
 	}
-	if (f->ethertype == ETHERTYPE_IP6 && r->flags & RULE_CHECK_IP)
+	if (f->ethertype == ETHERTYPE_IP6 && r->flags & RULE_CHECK_IP && !(r->flags & RULE_IP6))
 		return REASON_IPV6_CLOSED;
 	return 0;
 }
@@ -137,7 +200,7 @@ static __always_inline __u8 check_arp(const struct nic_rules *r, const struct fr
 
 	if (bpf_skb_load_bytes(f->skb, f->off, a, sizeof(a)) < 0)
 		return REASON_TRUNCATED;
-	if (a[0] != 0 || a[1] != 1 || a[2] != 8 || a[3] != 0 || a[4] != 6 || a[5] != 4)
+	if (!is_ethernet_arp(a))
 		return REASON_ARP_MALFORMED;
 	if (a[6] != 0 || (a[7] != 1 && a[7] != 2))
 		return REASON_ARP_OPCODE;
@@ -146,7 +209,7 @@ static __always_inline __u8 check_arp(const struct nic_rules *r, const struct fr
 	__builtin_memcpy(&spa, a + 14, 4);
 	__builtin_memcpy(&tpa, a + 24, 4);
 	if (spa == 0) /* a probe, RFC 5227 2.1.1 */
-		return a[7] == 1 && owns_ip4(r, tpa) ? 0 : REASON_ARP_PROBE;
+		return a[7] == 1 && (owns_ip4(r, tpa) || answers_for4(r, tpa)) ? 0 : REASON_ARP_PROBE;
 	return owns_ip4(r, spa) ? 0 : REASON_ARP_SPOOF_IP;
 }
 
@@ -216,8 +279,7 @@ static __always_inline __u8 check_control(const struct frame *f, const struct ip
 	case IPPROTO_PIM:
 		return group ? REASON_ROUTING_CONTROL : 0;
 	case IPPROTO_UDP:
-		if (group && (p->dport == 520 || p->dport == 646 || p->dport == 1985 ||
-			      p->dport == 2029 || p->dport == 3222))
+		if (group && is_routing_port(p->dport))
 			return REASON_ROUTING_CONTROL;
 	}
 	return 0;
@@ -241,7 +303,7 @@ static __always_inline __u8 check_ip4(const struct nic_rules *r, const struct fr
 }
 
 static __always_inline __u8 check_from_guest(const struct nic_rules *r, const struct frame *f,
-					     const struct ip4 *p)
+					     const struct ip4 *p, const struct ip6 *p6, struct claims *c)
 {
 	__u8 why;
 
@@ -256,6 +318,8 @@ static __always_inline __u8 check_from_guest(const struct nic_rules *r, const st
 		return REASON_RARP;
 	if (f->ethertype == ETHERTYPE_IP4 && r->flags & RULE_CHECK_IP)
 		return check_ip4(r, f, p);
+	if (f->ethertype == ETHERTYPE_IP6)
+		return check_6(r, f, p6, c);
 	return 0;
 }
 
@@ -270,10 +334,26 @@ static __always_inline struct verdict enforce(const struct nic_rules *r, struct 
 	return v;
 }
 
+static __always_inline int is_taken(__u8 why)
+{
+	return why >= REASON_DHCP4 && why <= REASON_ARP_REQUEST;
+}
+
+static __always_inline void parse_ip(const struct frame *f, struct ip4 *p, struct ip6 *p6)
+{
+	if (f->ethertype == ETHERTYPE_IP4)
+		parse_ip4(f, p);
+	else if (f->ethertype == ETHERTYPE_IP6)
+		parse_ip6(f, p6);
+}
+
 static __always_inline struct verdict judge_from_guest(const struct nic_rules *r, struct frame *f)
 {
 	struct verdict v = {.action = DROP};
+	struct claims c = {};
 	struct ip4 p = {};
+	struct ip6 p6 = {};
+	__u8 broken;
 
 	if (r->flags & RULE_CLOSED) {
 		v.reason = REASON_NO_BINDING;
@@ -283,19 +363,24 @@ static __always_inline struct verdict judge_from_guest(const struct nic_rules *r
 	v.reason = unreadable(f);
 	if (v.reason)
 		return v;
-	if (f->ethertype == ETHERTYPE_IP4)
-		parse_ip4(f, &p);
-	v.reason = contain(f, &p);
-	if (v.reason && v.reason != REASON_DHCP4)
+	parse_ip(f, &p, &p6);
+	v.reason = contain(r, f, &p, &p6);
+	if (!v.reason && f->dmac == BERTH_MAC)
+		v.reason = REASON_TO_BERTH;
+	if (v.reason && !is_taken(v.reason))
 		return v;
 	v.action = v.reason ? TAKE : PASS;
-	return enforce(r, v, check_from_guest(r, f, &p));
+	broken = check_from_guest(r, f, &p, &p6, &c);
+	if (!broken)
+		broken = settle(r, f->skb->ifindex, &c);
+	return enforce(r, v, broken);
 }
 
 static __always_inline struct verdict judge_to_guest(const struct nic_rules *r, struct frame *f)
 {
 	struct verdict v = {.action = DROP};
 	struct ip4 p = {};
+	struct ip6 p6 = {};
 
 	if (r->flags & RULE_CLOSED) {
 		v.reason = REASON_NO_BINDING;
@@ -305,12 +390,10 @@ static __always_inline struct verdict judge_to_guest(const struct nic_rules *r, 
 	v.reason = unreadable(f);
 	if (v.reason)
 		return v;
-	if (f->ethertype == ETHERTYPE_IP4) {
-		parse_ip4(f, &p);
-		v.reason = foreign(&p);
-		if (v.reason)
-			return v;
-	}
+	parse_ip(f, &p, &p6);
+	v.reason = foreign(r, f, &p, &p6);
+	if (v.reason)
+		return v;
 	v.action = PASS;
 	return enforce(r, v, check_l2(r, f));
 }

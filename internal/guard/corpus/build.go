@@ -24,6 +24,16 @@ var (
 	X4   = ip("192.0.2.50") // further address the NIC may use
 	Any4 = ip("0.0.0.0")
 	BC4  = ip("255.255.255.255")
+
+	M6   = ip("2001:db8:1::10")
+	B6   = ip("2001:db8:1::20")
+	G6   = ip("2001:db8:1::1")
+	X6   = ip("2001:db8:1::50")            // further address the NIC may use
+	LL   = ip("fe80::5054:ff:feaa:1")      // the NIC's EUI-64 link-local
+	LLS  = ip("fe80::7c3a:91ff:22ab:5d10") // a stable-privacy link-local of its choice
+	BLL  = ip("fe80::5054:ff:febb:2")
+	GLL  = ip("fe80::1")
+	Any6 = ip("::")
 )
 
 func mac(s string) nic.MAC {

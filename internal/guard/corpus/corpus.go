@@ -38,13 +38,14 @@ func (v *Vector) At(i int) Want { return v.Want[min(i, len(v.Want)-1)] }
 func Binding() *nic.Binding {
 	return &nic.Binding{
 		NIC: "tapA", MAC: M,
-		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")},
+		Addresses: []netip.Prefix{netip.PrefixFrom(M4, 24), netip.PrefixFrom(M6, 64)},
 		Gateway:   G4,
+		Gateway6:  GLL,
 		DHCP4:     nic.DHCP4{Lease: 86400, MaxLease: 86400},
 		Guard: nic.Guard{
 			Checks:         nic.AllChecks(),
 			Rate:           nic.Rate{PerSecond: 1000, Burst: 100000},
-			AllowAddresses: []netip.Prefix{netip.PrefixFrom(X4, 32)},
+			AllowAddresses: []netip.Prefix{netip.PrefixFrom(X4, 32), netip.PrefixFrom(X6, 128)},
 		},
 	}
 }
