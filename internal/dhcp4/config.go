@@ -21,6 +21,7 @@ func (x *exchange) configuration(d draft) configuration {
 	if b.MTU >= 68 { // RFC 2132 5.1
 		c[optMTU] = binary.BigEndian.AppendUint16(nil, b.MTU)
 	}
+	c.bytes(optCaptivePortal, []byte(b.CaptivePortal))
 	c.bytes(optServerName, []byte(d.boot.ServerName))
 	c.bytes(optBootFile, []byte(d.boot.File))
 	if x.httpBoot() {

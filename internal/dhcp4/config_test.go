@@ -79,6 +79,8 @@ func TestOtherOptions(t *testing.T) {
 		"26 too small":           {func(b *nic.Binding) { b.MTU = 67 }, "37011a", ""},
 		"42 NTP":                 {func(b *nic.Binding) { b.NTP = []netip.Addr{ip("192.0.2.123")} }, "37012a", "2a04c000027b"},
 		"58 and 59":              {nil, "37023b3a", t2 + t1Half},
+		"114 when asked":         {func(b *nic.Binding) { b.CaptivePortal = "http://p/" }, "370172", "7209687474703a2f2f702f"},
+		"114 not asked":          {func(b *nic.Binding) { b.CaptivePortal = "http://p/" }, "", ""},
 		"108 when asked":         {func(b *nic.Binding) { b.DHCP4.V6OnlyWait = 1800 }, "37016c", "6c0400000708"},
 		"108 not configured":     {nil, "37016c", ""},
 		"108 not asked":          {func(b *nic.Binding) { b.DHCP4.V6OnlyWait = 1800 }, "", ""},

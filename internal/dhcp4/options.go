@@ -33,6 +33,7 @@ const (
 	optRelayAgent      = 82  // RFC 3046
 	optArch            = 93  // RFC 4578
 	optV6Only          = 108 // RFC 8925
+	optCaptivePortal   = 114 // RFC 8910
 	optSearch          = 119 // RFC 3397
 	optRoutes          = 121 // RFC 3442
 	optMicrosoftRoutes = 249 // [MS-DHCPE] 2.2.8, the format of 121
