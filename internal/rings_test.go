@@ -18,7 +18,7 @@ const module = "github.com/berth-net/berth/"
 func rings() map[string]int {
 	return map[string]int{
 		"internal/nic": 0, "internal/reason": 0,
-		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/table": 1, "internal/manifest": 1,
+		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/dhcp6": 1, "internal/table": 1, "internal/manifest": 1,
 		"internal/plan":       2,
 		"internal/source/dir": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3,
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,

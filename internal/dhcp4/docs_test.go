@@ -122,6 +122,7 @@ func sendable(t *testing.T) map[uint8]bool {
 	b := everything()
 	netboot(b)
 	b.DHCP4.Relay, b.DHCP4.RapidCommit = true, true
+	b.CaptivePortal = "https://portal/"
 	b.DHCP4.Boot.File = "" // file is free for overload
 	b.DNS = slices.Repeat([]netip.Addr{ip("192.0.2.53")}, 60)
 	found := map[uint8]bool{}
