@@ -67,10 +67,11 @@ func (a *ia) take(code uint16, data []byte) bool {
 	return true
 }
 
-// list keeps what was listed. The unspecified address is a hint that says
-// nothing but a length (21.22).
+// list keeps what was listed. The unspecified address with a length is a hint,
+// a length of 0 says nothing (21.22).
 func (a *ia) list(p netip.Prefix) {
-	if !p.Addr().IsUnspecified() && len(a.listed) < maxListed {
+	hint := p.Addr().IsUnspecified() || p.Bits() == 0
+	if !hint && len(a.listed) < maxListed {
 		a.listed = append(a.listed, p)
 	}
 }
