@@ -60,7 +60,7 @@ func (x *exchange) choose(room int) ([]option, int) {
 
 // asked is what the client wants. One that sends no option 6 gets what no
 // host does without. The client's own name is answered though it may not be
-// asked for: Windows sends option 39 and expects it back.
+// asked for: systemd-networkd sends option 39 and does not list it.
 func (x *exchange) asked() []uint16 {
 	list := []uint16{optDNS, optSearch}
 	if oro, ok := x.m.options[optORO]; ok {
