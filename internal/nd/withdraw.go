@@ -15,11 +15,18 @@ import (
 // two hours (RFC 4862 5.5.3 e). The MTU and the captive portal have no
 // lifetime and cannot be taken back.
 //
-// It is for a few advertisements, RFC 4861 6.2.5 says three; then the caller
-// forgets it.
+// How often it is said is the caller's to decide; RFC 4861 6.2.5 has three
+// times in mind. It does not grow without end: what is newest is kept.
 type Withdrawn struct {
-	list []said // ended, one of each router
+	list []said // ended, one of each router, the newest last
 }
+
+// What is kept of each kind for a router, which is more than an advertisement
+// holds of most, and of how many routers.
+const (
+	maxEnded   = 64
+	maxRouters = 8
+)
 
 // IsZero reports whether nothing is withdrawn.
 func (w Withdrawn) IsZero() bool { return len(w.list) == 0 }
@@ -48,7 +55,7 @@ func Withdraw(before, now Router, old Withdrawn) Withdrawn {
 	present, _ := now.says()
 	site := now.Binding != nil && now.Binding.RA.Mode == nic.RASite
 	var w Withdrawn
-	for _, s := range list {
+	for _, s := range list[max(0, len(list)-maxRouters):] {
 		if site && s.from != nic.BerthLinkLocal() {
 			continue
 		}
@@ -80,29 +87,23 @@ func (s said) empty() bool {
 		len(s.dns) == 0 && len(s.search) == 0 && len(s.pref64) == 0
 }
 
-// absorb adds what a router has ended to what it, or another, had ended
-// before. The list is not changed.
+// absorb adds what a router has ended, before what it had ended earlier. The
+// list is not changed.
 func absorb(list []said, e said) []said {
-	list = slices.Clone(list)
-	i := slices.IndexFunc(list, func(s said) bool { return s.from == e.from })
-	if i < 0 {
-		return append(list, e)
-	}
-	was := list[i]
-	for _, p := range was.prefixes {
-		if n := find(e.prefixes, p.Prefix); n >= 0 {
-			e.prefixes[n].flags |= p.flags
-		} else {
-			e.prefixes = append(e.prefixes, p)
+	var out []said
+	for _, was := range list {
+		if was.from != e.from {
+			out = append(out, was)
+			continue
 		}
+		e.wasDefault = e.wasDefault || was.wasDefault
+		e.prefixes = unionPrefixes(e.prefixes, was.prefixes)
+		e.routes = union(e.routes, was.routes)
+		e.dns = union(e.dns, was.dns)
+		e.search = union(e.search, was.search)
+		e.pref64 = union(e.pref64, was.pref64)
 	}
-	e.wasDefault = e.wasDefault || was.wasDefault
-	e.routes = union(e.routes, was.routes)
-	e.dns = union(e.dns, was.dns)
-	e.search = union(e.search, was.search)
-	e.pref64 = union(e.pref64, was.pref64)
-	list[i] = e
-	return list
+	return append(out, e)
 }
 
 // without leaves out of an ended s what is announced after all. Hosts hold
@@ -134,8 +135,25 @@ func find(list []prefix, p netip.Prefix) int {
 	return slices.IndexFunc(list, func(x prefix) bool { return x.Prefix == p })
 }
 
-// union is a, then what b has beyond it; neither is changed.
-func union[T comparable](a, b []T) []T { return slices.Concat(a, minus(b, a)) }
+// union is a, then what b has beyond it up to maxEnded; neither is changed.
+func union[T comparable](a, b []T) []T {
+	more := minus(b, a)
+	return slices.Concat(a, more[:max(0, min(len(more), maxEnded-len(a)))])
+}
+
+// unionPrefixes is union with the flags of both.
+func unionPrefixes(a, b []prefix) []prefix {
+	a = slices.Clone(a)
+	var more []prefix
+	for _, p := range b {
+		if n := find(a, p.Prefix); n >= 0 {
+			a[n].flags |= p.flags
+		} else {
+			more = append(more, p)
+		}
+	}
+	return union(a, more)
+}
 
 func minus[T comparable](a, b []T) []T {
 	var out []T

@@ -298,6 +298,32 @@ func TestWithdrawnGivesWay(t *testing.T) {
 	}
 }
 
+// A NIC that is changed for ever holds no more than the newest of it, and what
+// an advertisement has room for is the newest too.
+func TestWithdrawnDoesNotGrow(t *testing.T) {
+	nth := func(i int) Router {
+		return router(addresses(fmt.Sprintf("2001:db8:%x::1/64", 0x1000+i)), set(func(b *nic.Binding) {
+			b.DNS = []netip.Addr{ip(fmt.Sprintf("2001:db8::%x", 0x1000+i))}
+		}), gateway6(fmt.Sprintf("fe80::%x", 1+i/100)))
+	}
+	var gone Withdrawn
+	for i := range 2000 {
+		gone = Withdraw(nth(i), nth(i+1), gone)
+	}
+	if got := len(Advertisements(nth(2000), gone)); got != maxRouters+1 {
+		t.Errorf("%d advertisements, want %d", got, maxRouters+1)
+	}
+	for _, s := range gone.list {
+		if len(s.prefixes) != maxEnded || len(s.dns) != maxEnded {
+			t.Errorf("%v: %d prefixes and %d servers, want %d", s.from, len(s.prefixes), len(s.dns), maxEnded)
+		}
+	}
+	newest := gone.list[len(gone.list)-1]
+	if newest.from != ip("fe80::14") || newest.prefixes[0].Prefix != netip.MustParsePrefix("2001:db8:17cf::/64") {
+		t.Errorf("the newest is %v of %v", newest.prefixes[0], newest.from)
+	}
+}
+
 // Withdrawn values may be kept: what is made of them later changes none.
 func TestWithdrawnDoesNotChange(t *testing.T) {
 	a := router(set(func(b *nic.Binding) { b.RA.Autonomous = true }))
