@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -24,37 +23,38 @@ type builder struct {
 
 // build makes the binding; rules between values are nic.Validate's.
 func (b *builder) build(r raw) nic.Binding {
-	r = merged(r, defaults(b.leaseOf(r)))
+	r = merged(r, defaults(r))
+	mac := b.mac("mac", r.MAC)
 	return nic.Binding{
 		NIC:            text(r.NIC),
-		MAC:            b.mac("mac", r.MAC),
+		MAC:            mac,
 		Suspended:      *r.Suspended,
 		Hostname:       text(r.Hostname),
 		Domain:         text(r.Domain),
 		Search:         list0(r.Search),
-		Addresses:      each(b, "addresses", r.Addresses, parsePrefix),
-		Gateway:        b.addr("gateway", r.Gateway),
-		Broadcast:      b.addr("broadcast", r.Broadcast),
+		Addresses:      each(b, "addresses", r.Addresses, ownAddress(mac)),
+		Gateway:        b.addr("gateway", r.Gateway, parseAddr4),
+		Gateway6:       b.addr("gateway6", r.Gateway6, parseAddr6),
+		GatewayMAC:     b.gatewayMAC(r.GatewayMAC),
+		Broadcast:      b.addr("broadcast", r.Broadcast, parseAddr4),
 		NoDefaultRoute: *r.NoDefaultRoute,
 		Routes:         b.routes(r.Routes),
 		DNS:            each(b, "dns", r.DNS, parseAddr),
 		NTP:            each(b, "ntp", r.NTP, parseAddr),
 		MTU:            uint16(b.number("mtu", r.MTU, 0xffff)),
+		CaptivePortal:  text(r.CaptivePortal),
+		IPv6:           nic.IPv6Mode(b.choice("ipv6", r.IPv6, ipv6Modes())),
+		LinkLocal:      b.linkLocal(r.LinkLocal),
+		SLAAC:          each(b, "slaac", r.SLAAC, parsePrefix6),
+		Delegated:      each(b, "delegated", r.Delegated, parsePrefix6),
+		Routed:         *r.Routed,
+		Neighbours:     nic.Neighbours(b.choice("neighbours", r.Neighbours, neighbourLevels())),
 		Tags:           tags(r.Tags),
 		DHCP4:          b.dhcp4(r),
+		DHCP6:          b.dhcp6(*r.DHCP6),
+		RA:             b.ra(*r.RA),
 		Guard:          b.guard(*r.Guard),
 	}
-}
-
-// leaseOf reads the lease first, because defaults follow it. A bad one is
-// told when it is read as a key.
-func (b *builder) leaseOf(r raw) nic.Seconds {
-	if r.DHCP4 != nil && r.DHCP4.Lease != nil {
-		if s, err := parseSeconds(*r.DHCP4.Lease); err == nil {
-			return s
-		}
-	}
-	return defaultLease
 }
 
 func (b *builder) dhcp4(r raw) nic.DHCP4 {
@@ -72,7 +72,7 @@ func (b *builder) dhcp4(r raw) nic.DHCP4 {
 		RapidCommit:        *d.RapidCommit,
 		Relay:              *d.Relay,
 		V6OnlyWait:         b.seconds("dhcp4.v6-only-wait", d.V6OnlyWait),
-		Options:            b.options(d.Options),
+		Options:            b.options4(d.Options),
 		Boot:               b.boot("dhcp4.boot", d.Boot),
 		BootArch:           b.bootArch(d.BootArch),
 		BootIPXE:           b.boot("dhcp4.boot-ipxe", d.BootIPXE),
@@ -82,12 +82,13 @@ func (b *builder) dhcp4(r raw) nic.DHCP4 {
 func (b *builder) guard(g rawGuard) nic.Guard {
 	c := g.Checks
 	return nic.Guard{
-		Mode:            b.mode(*g.Mode),
+		Mode:            nic.Mode(b.choice("guard.mode", g.Mode, guardModes())),
 		Checks:          nic.Checks{MAC: *c.MAC, ARP: *c.ARP, ND: *c.ND, IP: *c.IP, L2: *c.L2},
 		AllowAddresses:  each(b, "guard.allow-addresses", g.AllowAddresses, parseAllow),
 		AllowMACs:       each(b, "guard.allow-macs", g.AllowMACs, parseMAC),
 		AllowEthertypes: each(b, "guard.allow-ethertypes", g.AllowEthertypes, parseEthertype),
 		Router:          *g.Router,
+		Advertise:       *g.Advertise,
 		Rate: nic.Rate{
 			PerSecond: uint32(b.number("guard.rate.per-second", g.Rate.PerSecond, 1_000_000)),
 			Burst:     uint32(b.number("guard.rate.burst", g.Rate.Burst, 1_000_000)),
@@ -107,11 +108,22 @@ func (b *builder) mac(path string, s *string) nic.MAC {
 	return m
 }
 
-func (b *builder) addr(path string, s *string) netip.Addr {
+func (b *builder) gatewayMAC(s *string) nic.MAC {
+	if s == nil || *s == none {
+		return nic.MAC{}
+	}
+	m := b.mac("gateway-mac", s)
+	if m.IsZero() {
+		b.bad("gateway-mac", *s, errors.New("nobody's address; if it is not known, write none"))
+	}
+	return m
+}
+
+func (b *builder) addr(path string, s *string, parse func(string) (netip.Addr, error)) netip.Addr {
 	if s == nil || *s == none {
 		return netip.Addr{}
 	}
-	a, err := parseAddr(*s)
+	a, err := parse(*s)
 	if err != nil {
 		b.bad(path, *s, err)
 	}
@@ -138,19 +150,6 @@ func (b *builder) number(path string, n *int64, most int64) int64 {
 		return 0
 	}
 	return *n
-}
-
-func (b *builder) mode(s string) nic.Mode {
-	switch s {
-	case "enforce":
-		return nic.Enforce
-	case "audit":
-		return nic.Audit
-	case "off":
-		return nic.Off
-	}
-	b.bad("guard.mode", s, errors.New("must be enforce, audit or off"))
-	return nic.Enforce
 }
 
 func (b *builder) serverID(s string) nic.ServerID {
@@ -195,55 +194,9 @@ func (b *builder) routes(list []rawRoute) []nic.Route {
 		if err != nil {
 			b.bad(path+".to", *r.To, errors.New("not a prefix such as 10.0.0.0/8"))
 		}
-		out = append(out, nic.Route{To: to, Via: b.addr(path+".via", r.Via)})
+		out = append(out, nic.Route{To: to, Via: b.addr(path+".via", r.Via, parseAddr4)})
 	}
 	return out
-}
-
-func (b *builder) options(list []rawOption) []nic.Option {
-	var out []nic.Option
-	for i, o := range list {
-		path := fmt.Sprintf("dhcp4.options[%d]", i)
-		if o.Code == nil {
-			b.bad(path+".code", "", errors.New("missing: an option needs its number"))
-			continue
-		}
-		code := b.number(path+".code", o.Code, 0xff)
-		out = append(out, nic.Option{Code: uint8(code), Data: b.optionData(path, o)})
-	}
-	return out
-}
-
-func (b *builder) optionData(path string, o rawOption) []byte {
-	if o.Type == nil {
-		b.bad(path+".type", "", errors.New("missing: must be ipv4, int8, int16, int32, string, hex, domain, route or bool"))
-		return nil
-	}
-	encode := optionEncoder(*o.Type)
-	switch {
-	case encode == nil:
-		b.bad(path+".type", *o.Type, errors.New("must be ipv4, int8, int16, int32, string, hex, domain, route or bool"))
-		return nil
-	case (o.Value == nil) == (o.Values == nil):
-		b.bad(path, "", errors.New("an option needs either value or values"))
-		return nil
-	case o.Values != nil && *o.Type == "string":
-		b.bad(path+".values", "", errors.New("a string has one value"))
-		return nil
-	}
-	values, at := o.Values, func(i int) string { return fmt.Sprintf("%s.values[%d]", path, i) }
-	if o.Value != nil {
-		values, at = []string{*o.Value}, func(int) string { return path + ".value" }
-	}
-	var data []byte
-	for i, v := range values {
-		bytes, err := encode(v)
-		if err != nil {
-			b.bad(at(i), v, err)
-		}
-		data = append(data, bytes...)
-	}
-	return data
 }
 
 func (b *builder) boot(path string, r *rawBoot) nic.Boot {
@@ -251,7 +204,7 @@ func (b *builder) boot(path string, r *rawBoot) nic.Boot {
 		return nic.Boot{}
 	}
 	return nic.Boot{
-		NextServer: b.addr(path+".next-server", r.NextServer),
+		NextServer: b.addr(path+".next-server", r.NextServer, parseAddr4),
 		ServerName: text(r.ServerName),
 		File:       text(r.File),
 	}
@@ -261,21 +214,30 @@ func (b *builder) bootArch(m map[string]rawBoot) map[uint16]nic.Boot {
 	var out map[uint16]nic.Boot
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		path := "dhcp4.boot-arch[" + key + "]"
-		arch, err := parseInt(key)
-		if err != nil || arch < 0 || arch > 0xffff {
-			b.bad(path, "", errors.New("the client architecture must be 0 to 65535 (RFC 4578)"))
+		arch, ok := b.arch(path, key)
+		if !ok {
 			continue
 		}
-		if _, dup := out[uint16(arch)]; dup {
+		if _, dup := out[arch]; dup {
 			b.bad(path, "", fmt.Errorf("architecture %d is given twice", arch))
 		}
 		if out == nil {
 			out = map[uint16]nic.Boot{}
 		}
 		boot := m[key]
-		out[uint16(arch)] = b.boot(path, &boot)
+		out[arch] = b.boot(path, &boot)
 	}
 	return out
+}
+
+// arch reads a client architecture, RFC 4578 section 2.1.
+func (b *builder) arch(path, key string) (uint16, bool) {
+	n, err := parseInt(key)
+	if err != nil || n < 0 || n > 0xffff {
+		b.bad(path, "", errors.New("the client architecture must be 0 to 65535 (RFC 4578)"))
+		return 0, false
+	}
+	return uint16(n), true
 }
 
 func text(s *string) string {
@@ -311,51 +273,4 @@ func each[T any](b *builder, path string, list []string, parse func(string) (T, 
 		out = append(out, v)
 	}
 	return out
-}
-
-func parseAddr(s string) (netip.Addr, error) {
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return a, errors.New("not an IPv4 address")
-	}
-	return a, nil
-}
-
-func parsePrefix(s string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(s)
-	if err == nil {
-		return p, nil
-	}
-	if _, plain := netip.ParseAddr(s); plain == nil {
-		return p, fmt.Errorf("has no prefix length; write %s/24 or whatever its subnet is", s)
-	}
-	return p, errors.New("not an address with its subnet's length such as 192.0.2.10/24")
-}
-
-func parseAllow(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, errors.New("not an address or a prefix")
-	}
-	return p, nil
-}
-
-func parseEthertype(s string) (uint16, error) {
-	h, ok := strings.CutPrefix(strings.ToLower(s), "0x")
-	n, err := strconv.ParseUint(h, 16, 16)
-	if !ok || err != nil {
-		return 0, errors.New("not an ethertype such as 0x88cc")
-	}
-	return uint16(n), nil
-}
-
-func parseMAC(s string) (nic.MAC, error) {
-	m, err := nic.ParseMAC(s)
-	if err != nil {
-		return m, errors.New("not a MAC address; want six octets like 52:54:00:aa:00:01")
-	}
-	return m, nil
 }

@@ -115,9 +115,22 @@ func (d *draft) decode(v reflect.Value, n *node, path string) {
 		d.unreadable(path, n, "has no value; leave the key out, or say what it is")
 		return
 	}
+	if n.kind == scalar && v.Type() == reflect.TypeFor[wordOrList]() {
+		v.Set(reflect.ValueOf(wordOrList{n.text}))
+		return
+	}
 	want := wanted(v.Type())
 	if n.kind != want {
-		d.unreadable(path, n, "must be %s, not %s", want, n.kind)
+		what := want.String()
+		if v.Type() == reflect.TypeFor[wordOrList]() {
+			what = "a word or a list"
+		}
+		hint := ""
+		if n.kind == mapping && want == scalar && strings.HasSuffix(path, "]") {
+			// The parser takes a colon in a list inside braces for a key's.
+			hint = "; inside braces an address in a list needs quotes"
+		}
+		d.unreadable(path, n, "must be %s, not %s%s", what, n.kind, hint)
 		return
 	}
 	switch v.Kind() {

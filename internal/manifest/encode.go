@@ -44,18 +44,32 @@ func rawOf(b *nic.Binding) raw {
 		Search:         texts(b.Search, func(s string) string { return s }),
 		Addresses:      texts(b.Addresses, netip.Prefix.String),
 		Gateway:        orNone(b.Gateway),
+		Gateway6:       orNone(b.Gateway6),
+		GatewayMAC:     ptr(none),
 		Broadcast:      orNone(b.Broadcast),
 		NoDefaultRoute: ptr(b.NoDefaultRoute),
 		Routes:         rawRoutes(b.Routes),
 		DNS:            texts(b.DNS, netip.Addr.String),
 		NTP:            texts(b.NTP, netip.Addr.String),
 		MTU:            ptr(int64(b.MTU)),
+		CaptivePortal:  ptr(b.CaptivePortal),
+		IPv6:           ptr(ipv6Modes()[b.IPv6]),
+		LinkLocal:      linkLocalOf(b.LinkLocal),
+		SLAAC:          texts(b.SLAAC, netip.Prefix.String),
+		Delegated:      texts(b.Delegated, netip.Prefix.String),
+		Routed:         ptr(b.Routed),
+		Neighbours:     ptr(neighbourLevels()[b.Neighbours]),
 		Tags:           b.Tags,
 		DHCP4:          rawDHCP4Of(&b.DHCP4),
+		DHCP6:          rawDHCP6Of(&b.DHCP6),
+		RA:             rawRAOf(&b.RA),
 		Guard:          rawGuardOf(&b.Guard),
 	}
 	if b.Network != "" {
 		r.Network = ptr(b.Network)
+	}
+	if !b.GatewayMAC.IsZero() {
+		r.GatewayMAC = ptr(b.GatewayMAC.String())
 	}
 	return r
 }
@@ -89,12 +103,13 @@ func rawDHCP4Of(d *nic.DHCP4) *rawDHCP4 {
 
 func rawGuardOf(g *nic.Guard) *rawGuard {
 	return &rawGuard{
-		Mode:            ptr(modeText(g.Mode)),
+		Mode:            ptr(guardModes()[g.Mode]),
 		Checks:          &rawChecks{MAC: ptr(g.Checks.MAC), ARP: ptr(g.Checks.ARP), ND: ptr(g.Checks.ND), IP: ptr(g.Checks.IP), L2: ptr(g.Checks.L2)},
 		AllowAddresses:  texts(g.AllowAddresses, netip.Prefix.String),
 		AllowMACs:       texts(g.AllowMACs, nic.MAC.String),
 		AllowEthertypes: texts(g.AllowEthertypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }),
 		Router:          ptr(g.Router),
+		Advertise:       ptr(g.Advertise),
 		Rate:            &rawRate{PerSecond: ptr(int64(g.Rate.PerSecond)), Burst: ptr(int64(g.Rate.Burst))},
 	}
 }
@@ -114,9 +129,13 @@ func rawRoutes(list []nic.Route) []rawRoute {
 func rawOptions(list []nic.Option) []rawOption {
 	out := make([]rawOption, 0, len(list))
 	for _, o := range list {
-		out = append(out, rawOption{Code: ptr(int64(o.Code)), Type: ptr("hex"), Value: ptr(hex.EncodeToString(o.Data))})
+		out = append(out, hexOption(int64(o.Code), o.Data))
 	}
 	return out
+}
+
+func hexOption(code int64, data []byte) rawOption {
+	return rawOption{Code: ptr(code), Type: ptr("hex"), Value: ptr(hex.EncodeToString(data))}
 }
 
 func rawBootOf(b nic.Boot) *rawBoot {
@@ -141,10 +160,6 @@ func serverIDText(id nic.ServerID) string {
 	default:
 		return id.Addr.String()
 	}
-}
-
-func modeText(m nic.Mode) string {
-	return [...]string{nic.Enforce: "enforce", nic.Audit: "audit", nic.Off: "off"}[m]
 }
 
 // texts prints a list; an empty one is written, because leaving it out would

@@ -67,6 +67,8 @@ func (m maker) binding() nic.Binding {
 		DNS:            m.addrs(),
 		NTP:            m.addrs(),
 		DHCP4:          m.dhcp4(),
+		DHCP6:          m.dhcp6(),
+		RA:             m.ra(),
 		Guard:          m.guard(),
 	}
 	if m.yes() {
@@ -77,6 +79,10 @@ func (m maker) binding() nic.Binding {
 	}
 	if m.yes() {
 		m.addresses(&b)
+	}
+	m.ipv6(&b)
+	if b.ServesIPv6() && b.MTU != 0 {
+		b.MTU = max(b.MTU, 1280)
 	}
 	return b
 }
@@ -97,7 +103,6 @@ func (m maker) dhcp4() nic.DHCP4 {
 		Off: m.yes(), Lease: m.seconds(60), OnlyRequested: m.yes(), NoRouterWithRoutes: m.yes(),
 		RapidCommit: m.yes(), Relay: m.yes(), Boot: m.boot(), BootIPXE: m.boot(),
 		ServerID: nic.ServerID{Kind: nic.ServerIDKind(m.r.IntN(4))},
-		Rate:     nic.Rate{PerSecond: 1 + m.r.Uint32N(100), Burst: 1 + m.r.Uint32N(100)},
 	}
 	d.MaxLease = max(d.Lease, m.seconds(60))
 	if m.yes() {
@@ -114,14 +119,89 @@ func (m maker) dhcp4() nic.DHCP4 {
 	return d
 }
 
+// pick returns one of a few values.
+func pick[T any](m maker, values ...T) T { return values[m.r.IntN(len(values))] }
+
+func (m maker) ipv6(b *nic.Binding) {
+	a, p := netip.MustParseAddr, netip.MustParsePrefix
+	b.CaptivePortal = pick(m, "", "https://p.example/a?b=#c", "urn:ietf:params:capport:unrestricted")
+	b.GatewayMAC = pick(m, nic.MAC{}, nic.MAC{0x52, 0x54, 0, 0xff, 0, 1})
+	b.Gateway6 = pick(m, netip.Addr{}, a("fe80::1"))
+	b.LinkLocal = pick(m, nic.LinkLocal{}, nic.LinkLocal{Kind: nic.EUI64Only})
+	b.IPv6 = pick(m, nic.IPv6Auto, nic.IPv6Off, nic.IPv6LinkLocal)
+	b.Routed = m.yes()
+	switch {
+	case b.Routed:
+		b.Neighbours = pick(m, nic.NeighboursOff, nic.NeighboursAll)
+	case !b.GatewayMAC.IsZero():
+		b.Neighbours = pick(m, nic.NeighboursServer, nic.NeighboursGateway)
+	}
+	if b.IPv6 != nic.IPv6Auto || m.yes() {
+		return
+	}
+	b.DNS = append(b.DNS, a("2001:db8::53"))
+	b.Addresses = append(b.Addresses, p("2001:db8:1::10/64"), p("2001:db8:1::11/128"))
+	b.LinkLocal = pick(m, b.LinkLocal, nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{a("fe80::7")}})
+	b.SLAAC = pick(m, nil, []netip.Prefix{p("2001:db8:a::/64"), p("2001:db8:b::/64")})
+	if m.yes() {
+		b.Delegated = []netip.Prefix{p("2001:db8:100::/56")}
+		b.DHCP6.IAs = []nic.IA{{IAID: m.r.Uint32(), Addresses: []netip.Addr{a("2001:db8:1::10")}}, {IAID: 0, Prefixes: b.Delegated}}
+		b.DHCP6.Temporary = []netip.Addr{a("2001:db8:1::11")}
+	}
+}
+
+func (m maker) dhcp6() nic.DHCP6 {
+	d := nic.DHCP6{
+		Mode:      pick(m, nic.DHCP6Both, nic.DHCP6Stateful, nic.DHCP6Stateless, nic.DHCP6Off),
+		Preferred: m.seconds(60), RapidCommit: m.yes(), Unicast: m.yes(), Relay: m.yes(), Refuse: m.yes(),
+		Preference: uint8(m.r.IntN(256)), Refresh: pick(m, 0, m.seconds(600)),
+		SolMaxRT: pick[nic.Seconds](m, 0, 60, 86400), InfMaxRT: pick[nic.Seconds](m, 0, 61),
+		DUID: pick(m, nil, []byte{0, 1, 2}, make([]byte, 130)),
+	}
+	d.Valid = max(d.Preferred, m.seconds(60))
+	if m.yes() {
+		d.T1, d.T2 = d.Preferred/2, pick(m, 0, d.Preferred)
+	}
+	if m.yes() {
+		d.Options = []nic.Option6{{Code: 17, Data: []byte{0, 0, 1, 2}}, {Code: 65535, Data: nil}}
+		d.BootURL = "http://b.example/" + m.word()
+		d.BootArgs = []string{m.text() + "a", "x y"}
+		d.BootArch = map[uint16]string{0: "tftp://a/b", 65535: "http://c/d"}
+	}
+	return d
+}
+
+func (m maker) ra() nic.RA {
+	a := nic.RA{
+		Mode:     pick(m, nic.RAServe, nic.RAOff, nic.RASite),
+		Interval: 4 + nic.Seconds(m.r.Uint32N(1700)), Preference: m.preference(), HopLimit: uint8(m.r.IntN(256)),
+		Preferred: m.seconds(60), OffLink: m.yes(), Autonomous: m.yes(), Multicast: m.yes(),
+		PREF64: pick(m, netip.Prefix{}, netip.MustParsePrefix("64:ff9b::/96")),
+	}
+	a.Valid = max(a.Preferred, m.seconds(60))
+	a.Lifetime = pick(m, 0, a.Interval, 65535)
+	if m.yes() {
+		a.Routes = []nic.RARoute{
+			{To: netip.MustParsePrefix("::/0"), Preference: m.preference(), Lifetime: m.seconds(1)},
+			{To: netip.MustParsePrefix("2001:db8:ff::/48"), Preference: m.preference(), Lifetime: 1},
+		}
+	}
+	return a
+}
+
+func (m maker) preference() nic.Preference {
+	return pick(m, nic.PreferenceLow, nic.PreferenceMedium, nic.PreferenceHigh)
+}
+
 func (m maker) guard() nic.Guard {
 	g := nic.Guard{
 		Mode:   nic.Mode(m.r.IntN(3)),
-		Checks: nic.Checks{MAC: m.yes(), ARP: m.yes(), IP: m.yes(), L2: m.yes()},
-		Router: m.yes(),
+		Checks: nic.Checks{MAC: m.yes(), ARP: m.yes(), ND: m.yes(), IP: m.yes(), L2: m.yes()},
+		Router: m.yes(), Advertise: m.yes(),
+		Rate: nic.Rate{PerSecond: 1 + m.r.Uint32N(100), Burst: 1 + m.r.Uint32N(100)},
 	}
 	if m.yes() {
-		g.AllowAddresses = []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("203.0.113.9/32")}
+		g.AllowAddresses = []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("203.0.113.9/32"), netip.MustParsePrefix("2001:db8:20::/64")}
 		g.AllowMACs = []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}
 		g.AllowEthertypes = []uint16{0x88cc, 0x0600}
 	}
@@ -130,7 +210,7 @@ func (m maker) guard() nic.Guard {
 
 // Whatever a valid binding holds, what is written of it means the same.
 func TestEncodeRoundTrip(t *testing.T) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(1000) {
 		want := maker{rand.New(rand.NewPCG(seed, 1))}.binding()
 		if err := nic.Validate(&want); err != nil {
 			t.Fatalf("seed %d: the generator made an invalid binding: %v", seed, err)
@@ -155,7 +235,10 @@ func TestEncodeRoundTrip(t *testing.T) {
 				continue
 			}
 			// Nothing is left for a network to fill in.
-			nets, _ := ParseNetworks("n", []byte("network: default\ngateway: 10.7.0.9\nmtu: 1400\ndns: [9.9.9.9]\ndomain: d.example\ndhcp4: {v6-only-wait: 1h, boot: {file: x}, boot-arch: {3: {file: y}}}\n"))
+			nets, _ := ParseNetworks("n", []byte("network: default\ngateway: 10.7.0.9\nmtu: 1400\ndns: [9.9.9.9]\ndomain: d.example\ndhcp4: {v6-only-wait: 1h, boot: {file: x}, boot-arch: {3: {file: y}}}\n"+
+				"gateway6: fe80::9\ngateway-mac: 52:54:00:00:00:99\ncaptive-portal: http://x/\nlink-local: eui-64\nneighbours: server\n"+
+				"dhcp6: {t1: 1m, boot-url: 'http://x/', boot-args: [q], boot-arch: {3: 'http://y/'}, options: [{code: 77, type: int8, value: 1}], refresh: 1h}\n"+
+				"ra: {pref64: '64:ff9b::/96', routes: [{to: 'fc00::/7'}]}\n"))
 			if d := cmp.Diff(want, Parse("f", text, nets).Bindings[0], compareNetip()); d != "" {
 				t.Fatalf("seed %d %s: a network reaches what was resolved: -want +got\n%s", seed, form, d)
 			}

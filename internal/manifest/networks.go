@@ -77,12 +77,17 @@ func (d *draft) checkNetwork() {
 			d.fail(key, n, n.text, "belongs to a NIC, not to a network")
 		}
 	}
+	if n, ok := d.index["link-local"]; ok && n.kind == list {
+		d.fail("link-local", n, "", "a list of addresses belongs to a NIC, not to a network")
+	}
 	if d.lost {
 		return
 	}
 	probe := raw{NIC: ptr("probe"), MAC: ptr("52:54:00:00:00:01")}
 	b := builder{draft: d}
-	b.check(b.build(merged(probe, d.raw)))
+	// What the network leaves open is tried as a routed NIC, which may have all
+	// that others may not.
+	b.check(b.build(merged(merged(probe, d.raw), raw{Routed: ptr(true)})))
 }
 
 // of returns the network a NIC belongs to: nil if there is nothing to

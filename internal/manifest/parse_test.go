@@ -30,8 +30,10 @@ func TestDefaults(t *testing.T) {
 	r := Parse("f.yaml", []byte("# a comment\n"+minimal), Networks{})
 	want := Result{Bindings: []nic.Binding{{
 		NIC: "tap7", MAC: nic.MAC{0x52, 0x54, 0, 0xaa, 0, 7},
-		DHCP4:  nic.DHCP4{Lease: 86400, MaxLease: 86400, T1: 43200, T2: 75600, Rate: nic.Rate{PerSecond: 50, Burst: 100}},
-		Guard:  nic.Guard{Mode: nic.Enforce, Checks: nic.AllChecks()},
+		DHCP4:  nic.DHCP4{Lease: 86400, MaxLease: 86400, T1: 43200, T2: 75600},
+		DHCP6:  nic.DHCP6{Preferred: 604800, Valid: 2592000, T1: 302400, T2: 483840},
+		RA:     nic.RA{Interval: 600, Lifetime: 1800, HopLimit: 64, Preferred: 604800, Valid: 2592000},
+		Guard:  nic.Guard{Mode: nic.Enforce, Checks: nic.AllChecks(), Rate: nic.Rate{PerSecond: 50, Burst: 100}},
 		Origin: nic.Origin{File: "f.yaml", Line: 2},
 	}}}
 	if d := cmp.Diff(want, r, compareNetip()); d != "" {
@@ -43,16 +45,24 @@ func TestDefaults(t *testing.T) {
 func TestParseEverything(t *testing.T) {
 	a, p := netip.MustParseAddr, netip.MustParsePrefix
 	text := `{"nic":"tap7","network":"lan","mac":"5254.00AA.0007","suspended":true,"hostname":"vm7.example.org",
-"domain":"example.org","search":["example.org"],"addresses":["192.0.2.10/24","198.51.100.7/32"],"gateway":"192.0.2.1",
+"domain":"example.org","search":["example.org"],"addresses":["192.0.2.10/24","198.51.100.7/32","2001:db8:1::10/64","2001:DB8:1:0::11/64","2001:db8:2::/64 eui-64"],"gateway":"192.0.2.1",
+"gateway6":"2001:db8:1::1","gateway-mac":"52-54-00-FF-00-01","captive-portal":"https://portal.example.org/api","ipv6":"auto","link-local":["fe80::7"],
+"slaac":["2001:db8:a::/64"],"delegated":["2001:db8:100::/56"],"routed":true,"neighbours":"gateway",
 "broadcast":"192.0.2.255","no-default-route":true,"routes":[{"to":"10.0.0.0/8","via":"192.0.2.2"},{"to":"169.254.1.1/32"}],
-"dns":["192.0.2.53"],"ntp":["192.0.2.123"],"mtu":1400,"tags":{"a":"b","n":12},
+"dns":["192.0.2.53","2001:db8::53"],"ntp":["192.0.2.123"],"mtu":1400,"tags":{"a":"b","n":12},
 "dhcp4":{"off":true,"address":"192.0.2.10","server-id":"169.254.169.254","lease":3600,"max-lease":"infinite","t1":"20m","t2":"1h0m","only-requested":true,
 "no-router-with-routes":true,"rapid-commit":true,"relay":true,"v6-only-wait":"5m",
 "options":[{"code":44,"type":"ipv4","values":["192.0.2.60","192.0.2.61"]},{"code":43,"type":"hex","value":"01:ff"}],
-"boot":{"next-server":"192.0.2.5","server-name":"boot","file":"pxelinux.0"},"boot-arch":{"7":{"file":"x.efi"}},"boot-ipxe":{"file":"y"},
-"rate":{"per-second":5,"burst":6}},
-"guard":{"mode":"audit","checks":{"mac":false,"arp":true,"ip":false,"l2":true},"allow-addresses":["203.0.113.9","10.20.0.0/16"],
-"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"router":true}}`
+"boot":{"next-server":"192.0.2.5","server-name":"boot","file":"pxelinux.0"},"boot-arch":{"7":{"file":"x.efi"}},"boot-ipxe":{"file":"y"}},
+"dhcp6":{"mode":"stateful","preferred":"1h","valid":"2h","t1":"none","t2":"40m","rapid-commit":true,"unicast":true,"relay":true,"preference":255,
+"refresh":"10m","sol-max-rt":60,"inf-max-rt":"1d","duid":"00:03:00:01:52:54:00:aa:00:07","refuse":true,
+"ia":[{"iaid":4294967295,"addresses":["2001:db8:1::10"],"prefixes":["2001:db8:100::/56"]}],"temporary":["2001:db8:1::11"],
+"options":[{"code":22,"type":"ipv6","values":["2001:db8::60"]},{"code":1000,"type":"prefix","value":"2001:db8::/33"}],
+"boot-url":"tftp://[2001:db8::5]/x","boot-args":["a b","c"],"boot-arch":{"0x10":"http://b/y"}},
+"ra":{"mode":"serve","interval":4,"lifetime":"none","preference":"high","hop-limit":255,"preferred":"30m","valid":"infinite","off-link":false,
+"autonomous":true,"multicast":true,"routes":[{"to":"::/0","preference":"low","lifetime":"infinite"}],"pref64":"64:ff9b::/96"},
+"guard":{"mode":"audit","rate":{"per-second":5,"burst":6},"checks":{"mac":false,"arp":true,"nd":false,"ip":false,"l2":true},"allow-addresses":["203.0.113.9","10.20.0.0/16","2001:db8:20::9"],
+"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"router":true,"advertise":true}}`
 	text = strings.Replace(text, `"t2":"1h0m"`, `"t2":"59m59s"`, 1)
 	nets, problems := ParseNetworks("n.yaml", []byte("network: lan\n"))
 	r := Parse("f.json", []byte(text), nets)
@@ -62,19 +72,41 @@ func TestParseEverything(t *testing.T) {
 	want := nic.Binding{
 		NIC: "tap7", Network: "lan", MAC: nic.MAC{0x52, 0x54, 0, 0xaa, 0, 7}, Suspended: true,
 		Hostname: "vm7.example.org", Domain: "example.org", Search: []string{"example.org"},
-		Addresses: []netip.Prefix{p("192.0.2.10/24"), p("198.51.100.7/32")}, Gateway: a("192.0.2.1"), Broadcast: a("192.0.2.255"),
+		Addresses: []netip.Prefix{
+			p("192.0.2.10/24"), p("198.51.100.7/32"),
+			p("2001:db8:1::10/64"), p("2001:db8:1::11/64"), p("2001:db8:2::5054:ff:feaa:7/64"),
+		},
+		Gateway: a("192.0.2.1"), Gateway6: a("2001:db8:1::1"), GatewayMAC: nic.MAC{0x52, 0x54, 0, 0xff, 0, 1}, Broadcast: a("192.0.2.255"),
 		NoDefaultRoute: true, Routes: []nic.Route{{To: p("10.0.0.0/8"), Via: a("192.0.2.2")}, {To: p("169.254.1.1/32")}},
-		DNS: []netip.Addr{a("192.0.2.53")}, NTP: []netip.Addr{a("192.0.2.123")}, MTU: 1400, Tags: map[string]string{"a": "b", "n": "12"},
+		DNS: []netip.Addr{a("192.0.2.53"), a("2001:db8::53")}, NTP: []netip.Addr{a("192.0.2.123")}, MTU: 1400, Tags: map[string]string{"a": "b", "n": "12"},
+		CaptivePortal: "https://portal.example.org/api", Routed: true, Neighbours: nic.NeighboursGateway,
+		LinkLocal: nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{a("fe80::7")}},
+		SLAAC:     []netip.Prefix{p("2001:db8:a::/64")}, Delegated: []netip.Prefix{p("2001:db8:100::/56")},
+		DHCP6: nic.DHCP6{
+			Mode: nic.DHCP6Stateful, Preferred: 3600, Valid: 7200, T2: 2400, RapidCommit: true, Unicast: true, Relay: true, Preference: 255,
+			Refresh: 600, SolMaxRT: 60, InfMaxRT: 86400, DUID: []byte{0, 3, 0, 1, 0x52, 0x54, 0, 0xaa, 0, 7}, Refuse: true,
+			IAs:       []nic.IA{{IAID: 0xffffffff, Addresses: []netip.Addr{a("2001:db8:1::10")}, Prefixes: []netip.Prefix{p("2001:db8:100::/56")}}},
+			Temporary: []netip.Addr{a("2001:db8:1::11")},
+			Options: []nic.Option6{
+				{Code: 22, Data: []byte{0x20, 1, 0xd, 0xb8, 15: 0x60}},
+				{Code: 1000, Data: []byte{33, 0x20, 1, 0xd, 0xb8, 0}},
+			},
+			BootURL: "tftp://[2001:db8::5]/x", BootArgs: []string{"a b", "c"}, BootArch: map[uint16]string{16: "http://b/y"},
+		},
+		RA: nic.RA{
+			Interval: 4, Preference: nic.PreferenceHigh, HopLimit: 255, Preferred: 1800, Valid: nic.Infinite, Autonomous: true, Multicast: true,
+			Routes: []nic.RARoute{{To: p("::/0"), Preference: nic.PreferenceLow, Lifetime: nic.Infinite}}, PREF64: p("64:ff9b::/96"),
+		},
 		DHCP4: nic.DHCP4{
 			Off: true, Address: p("192.0.2.10/24"), ServerID: nic.ServerID{Kind: nic.ServerIDFixed, Addr: a("169.254.169.254")},
 			Lease: 3600, MaxLease: nic.Infinite, T1: 1200, T2: 3599, OnlyRequested: true, NoRouterWithRoutes: true, RapidCommit: true, Relay: true, V6OnlyWait: 300,
 			Options:  []nic.Option{{Code: 44, Data: []byte{192, 0, 2, 60, 192, 0, 2, 61}}, {Code: 43, Data: []byte{1, 255}}},
 			Boot:     nic.Boot{NextServer: a("192.0.2.5"), ServerName: "boot", File: "pxelinux.0"},
-			BootArch: map[uint16]nic.Boot{7: {File: "x.efi"}}, BootIPXE: nic.Boot{File: "y"}, Rate: nic.Rate{PerSecond: 5, Burst: 6},
+			BootArch: map[uint16]nic.Boot{7: {File: "x.efi"}}, BootIPXE: nic.Boot{File: "y"},
 		},
 		Guard: nic.Guard{
-			Mode: nic.Audit, Checks: nic.Checks{ARP: true, L2: true}, AllowAddresses: []netip.Prefix{p("203.0.113.9/32"), p("10.20.0.0/16")},
-			AllowMACs: []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}, AllowEthertypes: []uint16{0x88cc}, Router: true,
+			Mode: nic.Audit, Checks: nic.Checks{ARP: true, L2: true}, AllowAddresses: []netip.Prefix{p("203.0.113.9/32"), p("10.20.0.0/16"), p("2001:db8:20::9/128")},
+			AllowMACs: []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}, AllowEthertypes: []uint16{0x88cc}, Router: true, Advertise: true, Rate: nic.Rate{PerSecond: 5, Burst: 6},
 		},
 		Origin: nic.Origin{File: "f.json", Line: 1},
 	}
@@ -103,13 +135,16 @@ func paths(t reflect.Type, prefix string) []string {
 
 func allPaths() []string { return paths(reflect.TypeFor[raw](), "") }
 
-// wrong is each key with a bad value: what stands behind the minimal
-// document, and the exact message.
-func wrong() []struct{ path, text, want string } {
+// mistake is a bad value of one key: what stands behind the minimal document,
+// and the exact message.
+type mistake struct{ path, text, want string }
+
+// wrong is each key with a bad value; wrong6 has those of IPv6.
+func wrong() []mistake {
 	const sub = "addresses: [192.0.2.10/24]\n"
 	types := "must be ipv4, int8, int16, int32, string, hex, domain, route or bool"
 	duration := "not a time; want one like 24h, 1d12h, 90m, 3600 (seconds) or infinite"
-	return []struct{ path, text, want string }{
+	return []mistake{
 		{"network", "network: [a]\n", `f:3:10: network: must be one value, not a list`},
 		{"network", "network: blue\n", `f:3:10: network "blue": no such network`},
 		{"suspended", "suspended: yes\n", `f:3:12: suspended "yes": must be true or false`},
@@ -120,7 +155,6 @@ func wrong() []struct{ path, text, want string } {
 		{"addresses", "addresses:\n  - 192.0.2.10\n", `f:4:5: addresses[0] "192.0.2.10": has no prefix length; write 192.0.2.10/24 or whatever its subnet is`},
 		{"addresses", "addresses: 192.0.2.10/24\n", `f:3:12: addresses "192.0.2.10/24": must be a list, not one value`},
 		{"addresses", "addresses: [192.0.2.10/33]\n", `f:3:13: addresses[0] "192.0.2.10/33": not an address with its subnet's length such as 192.0.2.10/24`},
-		{"addresses", "addresses: [2001:db8::1/64]\n", `f:3:13: addresses[0] "2001:db8::1/64": IPv6 is not served yet; only IPv4 addresses can be given`},
 		{"gateway", sub + "gateway: 10.0.0.1\n", `f:4:10: gateway "10.0.0.1": not on link: in none of the NIC's subnets; if it is, add a route to 10.0.0.1/32 without via`},
 		{"gateway", "gateway: router\n", `f:3:10: gateway "router": not an IPv4 address`},
 		{"broadcast", sub + "broadcast: 192.0.3.255\n", `f:4:12: broadcast "192.0.3.255": not in the delivered subnet 192.0.2.0/24`},
@@ -131,7 +165,7 @@ func wrong() []struct{ path, text, want string } {
 		{"routes[].to", sub + "routes: [{to: all}]\n", `f:4:15: routes[0].to "all": not a prefix such as 10.0.0.0/8`},
 		{"routes[].via", sub + "routes:\n  - {to: 10.0.0.0/8, via: 10.9.9.9}\n", `f:5:27: routes[0].via "10.9.9.9": not on link: in none of the NIC's subnets; if it is, add a route to 10.9.9.9/32 without via`},
 		{"dns", "dns: [127.0.0.53]\n", `f:3:7: dns[0] "127.0.0.53": a loopback address`},
-		{"ntp", "ntp: [pool.ntp.org]\n", `f:3:7: ntp[0] "pool.ntp.org": not an IPv4 address`},
+		{"ntp", "ntp: [pool.ntp.org]\n", `f:3:7: ntp[0] "pool.ntp.org": not an IP address`},
 		{"mtu", "mtu: 67\n", `f:3:6: mtu "67": at least 68 (RFC 791), or 0 to announce none`},
 		{"mtu", "mtu: 65536\n", `f:3:6: mtu "65536": must be 0 to 65535`},
 		{"mtu", "mtu: 01500\n", `f:3:6: mtu "01500": must be a whole number`},
@@ -173,9 +207,9 @@ func wrong() []struct{ path, text, want string } {
 		{"dhcp4.boot-arch", "dhcp4: {boot-arch: {65536: {file: x}}}\n", `f:3:28: dhcp4.boot-arch[65536]: the client architecture must be 0 to 65535 (RFC 4578)`},
 		{"dhcp4.boot-arch", "dhcp4: {boot-arch: {7: {file: x}, 0x7: {file: y}}}\n", `f:3:24: dhcp4.boot-arch[7]: architecture 7 is given twice`},
 		{"dhcp4.boot-ipxe", "dhcp4: {boot-ipxe: {url: x}}\n", `f:3:21: dhcp4.boot-ipxe.url: unknown key`},
-		{"dhcp4.rate", "dhcp4: {rate: 50}\n", `f:3:15: dhcp4.rate "50": must be keys with values, not one value`},
-		{"dhcp4.rate.per-second", "dhcp4: {rate: {per-second: 0}}\n", `f:3:28: dhcp4.rate.per-second "0": at least 1: a NIC that may ask nothing gets no address`},
-		{"dhcp4.rate.burst", "dhcp4: {rate: {burst: -1}}\n", `f:3:23: dhcp4.rate.burst "-1": must be 0 to 1000000`},
+		{"guard.rate", "guard: {rate: 50}\n", `f:3:15: guard.rate "50": must be keys with values, not one value`},
+		{"guard.rate.per-second", "guard: {rate: {per-second: 0}}\n", `f:3:28: guard.rate.per-second "0": at least 1: a NIC that may ask nothing gets no address`},
+		{"guard.rate.burst", "guard: {rate: {burst: -1}}\n", `f:3:23: guard.rate.burst "-1": must be 0 to 1000000`},
 		{"guard", "guard: []\n", `f:3:8: guard: must be keys with values, not a list`},
 		{"guard.mode", "guard: {mode: on}\n", `f:3:15: guard.mode "on": must be enforce, audit or off`},
 		{"guard.checks", "guard: {checks: false}\n", `f:3:17: guard.checks "false": must be keys with values, not one value`},
@@ -207,7 +241,7 @@ func wrong() []struct{ path, text, want string } {
 // only.
 func TestWrong(t *testing.T) {
 	covered := map[string]bool{"nic": true, "mac": true} // TestNames
-	for _, tt := range wrong() {
+	for _, tt := range append(wrong(), wrong6()...) {
 		covered[tt.path] = true
 		t.Run(tt.path+" "+tt.text[:min(20, len(tt.text))], func(t *testing.T) {
 			data := minimal + tt.text + "---\nnic: tap8\nmac: 52:54:00:aa:00:08\n"
@@ -342,7 +376,7 @@ func TestHostileShapes(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
-	for _, tt := range wrong() {
+	for _, tt := range append(wrong(), wrong6()...) {
 		f.Add([]byte(minimal + tt.text))
 	}
 	nets, _ := ParseNetworks("n", []byte("network: lan\nmtu: 1400\n---\nnetwork: bad\nmtu: 1\n"))

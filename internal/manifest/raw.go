@@ -1,10 +1,6 @@
 package manifest
 
-import (
-	"reflect"
-
-	"github.com/berth-net/berth/internal/nic"
-)
+import "reflect"
 
 // raw is one document as written: every value still text, a nil pointer or
 // slice where the key is absent. The tags are the file format's keys, for
@@ -19,14 +15,25 @@ type raw struct {
 	Search         []string          `json:"search,omitzero"`
 	Addresses      []string          `json:"addresses,omitzero"`
 	Gateway        *string           `json:"gateway,omitempty"`
+	Gateway6       *string           `json:"gateway6,omitempty"`
+	GatewayMAC     *string           `json:"gateway-mac,omitempty"`
 	Broadcast      *string           `json:"broadcast,omitempty"`
 	NoDefaultRoute *bool             `json:"no-default-route,omitempty"`
 	Routes         []rawRoute        `json:"routes,omitzero"`
 	DNS            []string          `json:"dns,omitzero"`
 	NTP            []string          `json:"ntp,omitzero"`
 	MTU            *int64            `json:"mtu,omitempty"`
+	CaptivePortal  *string           `json:"captive-portal,omitempty"`
+	IPv6           *string           `json:"ipv6,omitempty"`
+	LinkLocal      wordOrList        `json:"link-local,omitzero"`
+	SLAAC          []string          `json:"slaac,omitzero"`
+	Delegated      []string          `json:"delegated,omitzero"`
+	Routed         *bool             `json:"routed,omitempty"`
+	Neighbours     *string           `json:"neighbours,omitempty"`
 	Tags           map[string]string `json:"tags,omitzero"`
 	DHCP4          *rawDHCP4         `json:"dhcp4,omitempty"`
+	DHCP6          *rawDHCP6         `json:"dhcp6,omitempty"`
+	RA             *rawRA            `json:"ra,omitempty"`
 	Guard          *rawGuard         `json:"guard,omitempty"`
 }
 
@@ -67,6 +74,56 @@ type rawBoot struct {
 	File       *string `json:"file,omitempty"`
 }
 
+type rawDHCP6 struct {
+	Mode        *string           `json:"mode,omitempty"`
+	Preferred   *string           `json:"preferred,omitempty"`
+	Valid       *string           `json:"valid,omitempty"`
+	T1          *string           `json:"t1,omitempty"`
+	T2          *string           `json:"t2,omitempty"`
+	RapidCommit *bool             `json:"rapid-commit,omitempty"`
+	Unicast     *bool             `json:"unicast,omitempty"`
+	Relay       *bool             `json:"relay,omitempty"`
+	Preference  *int64            `json:"preference,omitempty"`
+	Refresh     *string           `json:"refresh,omitempty"`
+	SolMaxRT    *string           `json:"sol-max-rt,omitempty"`
+	InfMaxRT    *string           `json:"inf-max-rt,omitempty"`
+	DUID        *string           `json:"duid,omitempty"`
+	Refuse      *bool             `json:"refuse,omitempty"`
+	IA          []rawIA           `json:"ia,omitzero"`
+	Temporary   []string          `json:"temporary,omitzero"`
+	Options     []rawOption       `json:"options,omitzero"`
+	BootURL     *string           `json:"boot-url,omitempty"`
+	BootArgs    []string          `json:"boot-args,omitzero"`
+	BootArch    map[string]string `json:"boot-arch,omitzero"`
+}
+
+type rawIA struct {
+	IAID      *int64   `json:"iaid,omitempty"`
+	Addresses []string `json:"addresses,omitzero"`
+	Prefixes  []string `json:"prefixes,omitzero"`
+}
+
+type rawRA struct {
+	Mode       *string      `json:"mode,omitempty"`
+	Interval   *string      `json:"interval,omitempty"`
+	Lifetime   *string      `json:"lifetime,omitempty"`
+	Preference *string      `json:"preference,omitempty"`
+	HopLimit   *int64       `json:"hop-limit,omitempty"`
+	Preferred  *string      `json:"preferred,omitempty"`
+	Valid      *string      `json:"valid,omitempty"`
+	OffLink    *bool        `json:"off-link,omitempty"`
+	Autonomous *bool        `json:"autonomous,omitempty"`
+	Multicast  *bool        `json:"multicast,omitempty"`
+	Routes     []rawRARoute `json:"routes,omitzero"`
+	PREF64     *string      `json:"pref64,omitempty"`
+}
+
+type rawRARoute struct {
+	To         *string `json:"to,omitempty"`
+	Preference *string `json:"preference,omitempty"`
+	Lifetime   *string `json:"lifetime,omitempty"`
+}
+
 type rawRate struct {
 	PerSecond *int64 `json:"per-second,omitempty"`
 	Burst     *int64 `json:"burst,omitempty"`
@@ -79,6 +136,7 @@ type rawGuard struct {
 	AllowMACs       []string   `json:"allow-macs,omitzero"`
 	AllowEthertypes []string   `json:"allow-ethertypes,omitzero"`
 	Router          *bool      `json:"router,omitempty"`
+	Advertise       *bool      `json:"advertise,omitempty"`
 	Rate            *rawRate   `json:"rate,omitempty"`
 }
 
@@ -92,7 +150,10 @@ type rawChecks struct {
 
 // nicOnly are the keys that say who a NIC is; a network cannot give them.
 func nicOnly() []string {
-	return []string{"nic", "mac", "addresses", "hostname", "suspended", "tags", "dhcp4.address"}
+	return []string{
+		"nic", "mac", "addresses", "slaac", "delegated", "hostname", "suspended", "tags",
+		"dhcp4.address", "dhcp6.duid", "dhcp6.ia", "dhcp6.temporary",
+	}
 }
 
 // inherit fills what dst leaves out from src: keys one by one, lists and maps
@@ -121,43 +182,6 @@ func inherit(dst, src reflect.Value) {
 func merged(r, under raw) raw {
 	inherit(reflect.ValueOf(&r).Elem(), reflect.ValueOf(&under).Elem())
 	return r
-}
-
-// defaultLease is one day: an agent that is down for hours costs no guest its
-// address.
-const defaultLease = nic.Seconds(24 * 60 * 60)
-
-// defaults is the one place where the built-in defaults stand. Some follow the
-// lease in force; RFC 2131 section 4.4.5 gives T1 and T2.
-func defaults(lease nic.Seconds) raw {
-	on, off := ptr(true), ptr(false)
-	t1, t2 := nic.Seconds(0), nic.Seconds(0)
-	if lease != nic.Infinite { // nothing to renew
-		t1, t2 = lease/2, lease/8*7+lease%8*7/8
-	}
-	return raw{
-		Suspended:      off,
-		NoDefaultRoute: off,
-		MTU:            ptr(int64(0)),
-		DHCP4: &rawDHCP4{
-			Off:                off,
-			ServerID:           ptr("gateway"),
-			Lease:              ptr(formatSeconds(lease)),
-			MaxLease:           ptr(formatSeconds(lease)),
-			T1:                 ptr(formatSeconds(t1)),
-			T2:                 ptr(formatSeconds(t2)),
-			OnlyRequested:      off,
-			NoRouterWithRoutes: off,
-			RapidCommit:        off,
-			Relay:              off,
-		},
-		Guard: &rawGuard{
-			Mode:   ptr("enforce"),
-			Checks: &rawChecks{MAC: on, ARP: on, ND: on, IP: on, L2: on},
-			Router: off,
-			Rate:   &rawRate{PerSecond: ptr(int64(50)), Burst: ptr(int64(100))},
-		},
-	}
 }
 
 func ptr[T any](v T) *T { return &v }

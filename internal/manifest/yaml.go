@@ -43,7 +43,13 @@ func mapKeys(v reflect.Value) map[string]bool {
 func (w *yamlWriter) entry(key string, v reflect.Value, depth int) {
 	w.indent(depth)
 	w.WriteString(key + ":")
-	if v = reflect.Indirect(v); v.Kind() == reflect.Slice && v.Len() > 0 {
+	v = reflect.Indirect(v)
+	if l, ok := v.Interface().(wordOrList); ok {
+		if w, ok := l.word(); ok {
+			v = reflect.ValueOf(w)
+		}
+	}
+	if v.Kind() == reflect.Slice && v.Len() > 0 {
 		w.WriteByte('\n')
 		for i := range v.Len() {
 			w.item(v.Index(i), depth+1)

@@ -10,17 +10,22 @@ import (
 // Limits of a binding. They bound what one NIC can cost a host, and what fits
 // on the wire.
 const (
-	MaxAddresses      = 256
+	MaxAddresses      = 256 // of both families
+	MaxSLAAC          = 8
+	MaxDelegated      = 16
+	MaxIAs            = 16
 	MaxRoutes         = 256
 	MaxAllowAddresses = 65536
 	MaxAllowMACs      = 15
 	MaxEthertypes     = 8
 	MaxTags           = 64
 
-	minMTU   = 68 // RFC 791: every link carries this much
+	minMTU   = 68   // RFC 791: every link carries this much
+	minMTU6  = 1280 // RFC 8200 section 5
 	minLease = Seconds(60)
 	// minAllowBits keeps a typing error such as /0 from opening the guard.
-	minAllowBits = 8
+	minAllowBits  = 8
+	minAllowBits6 = 16
 )
 
 // FieldError is one bad value of a binding. Field is the path in the file
@@ -49,13 +54,23 @@ func Validate(b *Binding) error {
 	c.names()
 	c.addresses()
 	c.gateway()
+	c.gateway6()
+	c.gatewayMAC()
 	c.broadcast()
 	c.routes()
 	c.servers("dns", b.DNS)
 	c.servers("ntp", b.NTP)
 	c.mtu()
+	c.captivePortal()
+	c.ipv6()
+	c.linkLocal()
+	c.slaac()
+	c.delegatedPrefixes()
+	c.neighbours()
 	c.tags()
 	c.dhcp4()
+	c.dhcp6()
+	c.ra()
 	c.guard()
 	return errors.Join(c.errs...)
 }
@@ -130,6 +145,8 @@ func macProblem(m MAC) string {
 		return "a NIC needs a MAC address that is not zero"
 	case m.IsGroup():
 		return "a group address (IEEE 802 I/G bit) cannot be a source"
+	case m == BerthMAC():
+		return "berth's own, the sender of every answer"
 	}
 	return ""
 }
@@ -188,8 +205,12 @@ func isLDH(r rune) bool {
 }
 
 func (c *checker) mtu() {
-	if m := c.b.MTU; m != 0 && m < minMTU {
+	switch m := c.b.MTU; {
+	case m == 0:
+	case m < minMTU:
 		c.bad("mtu", fmt.Sprint(m), "at least %d (RFC 791), or 0 to announce none", minMTU)
+	case m < minMTU6 && c.b.ServesIPv6():
+		c.bad("mtu", fmt.Sprint(m), "at least %d for a NIC with IPv6 (RFC 8200 section 5), or 0 to announce none", minMTU6)
 	}
 }
 

@@ -8,15 +8,13 @@ import (
 	"slices"
 )
 
-const ipv6Later = "IPv6 is not served yet; only IPv4 addresses can be given"
-
 // addressProblem says why a cannot belong to one host, whatever its subnet.
 func addressProblem(a netip.Addr) string {
 	switch {
 	case !a.IsValid():
 		return "not an address"
 	case a.Is6():
-		return ipv6Later
+		return addressProblem6(a)
 	case a.As4()[0] == 0:
 		return "in 0.0.0.0/8, which is no host's address (RFC 1122 section 3.2.1.3)"
 	case a.IsLoopback():
@@ -29,11 +27,46 @@ func addressProblem(a netip.Addr) string {
 	return ""
 }
 
+// addressProblem6 is addressProblem for an IPv6 address.
+func addressProblem6(a netip.Addr) string {
+	switch siteLocal := netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0xc0}), 10); {
+	case a.Zone() != "":
+		return "a zone means nothing outside one host (RFC 4007 section 6)"
+	case a.Is4In6():
+		return "an IPv4-mapped address; write " + a.Unmap().String()
+	case a.IsUnspecified():
+		return "the unspecified address"
+	case a.IsLoopback():
+		return "a loopback address"
+	case a.IsMulticast():
+		return "a multicast address"
+	case a.IsLinkLocalUnicast():
+		return "a link-local address, which means something on one link only (RFC 4291 section 2.5.6)"
+	case siteLocal.Contains(a):
+		return "a site-local address; they are deprecated (RFC 3879)"
+	}
+	return ""
+}
+
+// problem4 is addressProblem where only an IPv4 address can stand.
+func problem4(a netip.Addr) string {
+	if a.Is6() {
+		return "not an IPv4 address"
+	}
+	return addressProblem(a)
+}
+
 // hostProblem says why a cannot be a host of subnet p. RFC 3021: a /31 has no
-// network and no broadcast address.
+// network and no broadcast address. RFC 6164: a /127 has no anycast address.
 func hostProblem(a netip.Addr, p netip.Prefix) string {
-	if q := addressProblem(a); q != "" || p.Bits() >= 31 || !p.Contains(a) {
+	q := addressProblem(a)
+	switch {
+	case q != "" || !p.Contains(a) || p.Bits() >= a.BitLen()-1:
 		return q
+	case a.Is6() && a == p.Masked().Addr():
+		return fmt.Sprintf("the subnet-router anycast address of %s (RFC 4291 section 2.6.1)", p.Masked())
+	case a.Is6():
+		return ""
 	}
 	switch a {
 	case p.Masked().Addr():
@@ -77,8 +110,6 @@ func prefixProblem(p netip.Prefix) string {
 	switch {
 	case !p.IsValid():
 		return "not an address with a prefix length"
-	case p.Addr().Is6():
-		return ipv6Later
 	case p.Bits() == 0:
 		return "a subnet cannot be /0"
 	}
@@ -108,14 +139,14 @@ func (c *checker) routedOnLink(a netip.Addr) bool {
 	})
 }
 
-// nextHop checks a gateway or a route's via. A NIC without addresses has no
-// subnets to hold it to: DHCP tells it nothing.
+// nextHop checks a gateway or a route's via. A NIC without IPv4 addresses has
+// no subnets to hold it to: DHCP tells it nothing.
 func (c *checker) nextHop(field string, a netip.Addr) {
 	p, on := c.onLink(a)
 	switch q := hostProblem(a, p); {
 	case q != "":
 		c.bad(field, a.String(), "%s", q)
-	case len(c.b.Addresses) == 0:
+	case !slices.ContainsFunc(c.b.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }):
 	case c.own(a):
 		c.bad(field, a.String(), "the NIC's own address")
 	case !on && !c.routedOnLink(a):
@@ -124,8 +155,12 @@ func (c *checker) nextHop(field string, a netip.Addr) {
 }
 
 func (c *checker) gateway() {
-	if c.b.Gateway.IsValid() {
-		c.nextHop("gateway", c.b.Gateway)
+	switch a := c.b.Gateway; {
+	case !a.IsValid():
+	case a.Is6():
+		c.bad("gateway", a.String(), "not an IPv4 address; an IPv6 gateway is written as gateway6")
+	default:
+		c.nextHop("gateway", a)
 	}
 }
 
@@ -134,7 +169,7 @@ func (c *checker) broadcast() {
 	switch {
 	case !a.IsValid():
 	case a.Is6():
-		c.bad("broadcast", a.String(), "%s", ipv6Later)
+		c.bad("broadcast", a.String(), "not an IPv4 address; IPv6 has no broadcast")
 	case !p.IsValid():
 	case p.Bits() >= 31:
 		c.bad("broadcast", a.String(), "%s has no broadcast address (RFC 3021)", p)
@@ -160,18 +195,24 @@ func (c *checker) routes() {
 		} else {
 			seen[r.To] = i
 		}
-		if r.Via.IsValid() {
+		switch {
+		case !r.Via.IsValid():
+		case r.Via.Is6():
+			c.bad(field+".via", r.Via.String(), "not an IPv4 address; %s", routes6Elsewhere)
+		default:
 			c.nextHop(field+".via", r.Via)
 		}
 	}
 }
+
+const routes6Elsewhere = "IPv6 routes are announced with ra.routes"
 
 func destinationProblem(p netip.Prefix) string {
 	switch {
 	case !p.IsValid():
 		return "not a prefix"
 	case p.Addr().Is6():
-		return ipv6Later
+		return "not an IPv4 prefix; " + routes6Elsewhere
 	case p != p.Masked():
 		return "host bits are set; the prefix is " + p.Masked().String()
 	case p.Bits() > 0 && p.Addr().IsLoopback():

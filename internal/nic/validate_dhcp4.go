@@ -29,9 +29,12 @@ func (c *checker) dhcp4() {
 }
 
 func (c *checker) delivered() {
-	p := c.b.DHCP4.Address
-	if p != (netip.Prefix{}) && !slices.Contains(c.b.Addresses, p) {
+	switch p := c.b.DHCP4.Address; {
+	case p == netip.Prefix{}:
+	case !slices.Contains(c.b.Addresses, p):
 		c.bad("dhcp4.address", prefixText(p), "not one of the NIC's addresses")
+	case p.Addr().Is6():
+		c.bad("dhcp4.address", p.String(), "not an IPv4 address; DHCPv6 gives all of IPv6")
 	}
 }
 
@@ -44,6 +47,8 @@ func (c *checker) serverID() {
 		if id.Addr.IsValid() {
 			c.bad(field, id.Addr.String(), "an address goes with a fixed server identifier only")
 		}
+	case id.Addr.Is6():
+		c.bad(field, id.Addr.String(), "not an IPv4 address")
 	case c.own(id.Addr):
 		c.bad(field, id.Addr.String(), "the NIC's own address cannot be its server's")
 	default:
@@ -89,7 +94,7 @@ func secondsText(s Seconds) string {
 
 func (c *checker) boot(field string, b Boot) {
 	if b.NextServer.IsValid() {
-		if q := addressProblem(b.NextServer); q != "" {
+		if q := problem4(b.NextServer); q != "" {
 			c.bad(field+".next-server", b.NextServer.String(), "%s", q)
 		}
 	}
@@ -107,7 +112,7 @@ func (c *checker) options() {
 		seen[o.Code] = i
 		if q := codeProblem(o.Code); q != "" {
 			c.bad(field+".code", fmt.Sprint(o.Code), "%s", q)
-		} else if q := lengthProblem(o); q != "" {
+		} else if q := knownLength(o.Code).problem(int(o.Code), len(o.Data)); q != "" {
 			c.bad(field, "", "%s", q)
 		}
 	}
@@ -149,15 +154,14 @@ func knownLength(code uint8) optionLength {
 	return optionLength{least: 1}
 }
 
-func lengthProblem(o Option) string {
-	n, rule := len(o.Data), knownLength(o.Code)
+func (rule optionLength) problem(code, n int) string {
 	switch {
 	case rule.exact > 0 && n != rule.exact:
-		return fmt.Sprintf("option %d has %d bytes; it must have %d", o.Code, n, rule.exact)
+		return fmt.Sprintf("option %d has %d bytes; it must have %d", code, n, rule.exact)
 	case rule.multiple > 0 && (n == 0 || n%rule.multiple != 0):
-		return fmt.Sprintf("option %d has %d bytes; it must have a multiple of %d", o.Code, n, rule.multiple)
+		return fmt.Sprintf("option %d has %d bytes; it must have a multiple of %d", code, n, rule.multiple)
 	case n < rule.least:
-		return fmt.Sprintf("option %d has %d bytes; it must have at least %d", o.Code, n, rule.least)
+		return fmt.Sprintf("option %d has %d bytes; it must have at least %d", code, n, rule.least)
 	}
 	return ""
 }
@@ -189,16 +193,15 @@ func optionSizes(b *Binding) map[uint8]int {
 	if b.Gateway.IsValid() && !b.NoDefaultRoute {
 		set(3, 4)
 	}
-	set(6, 4*len(b.DNS))
+	set(6, 4*count4(b.DNS))
 	set(12, len(b.Hostname))
 	set(15, len(b.Domain))
-	set(42, 4*len(b.NTP))
-	for _, s := range b.Search {
-		m[119] += len(s) + 2 // a length byte for every label and the root
-	}
+	set(42, 4*count4(b.NTP))
+	set(119, namesSize(b.Search))
 	set(66, len(b.DHCP4.Boot.ServerName))
 	set(67, len(b.DHCP4.Boot.File))
 	set(81, 3+len(b.Hostname)+len(b.Domain))
+	set(114, len(b.CaptivePortal))
 	set(121, routesSize(b))
 	set(249, routesSize(b)) // the same again, for who asks for both
 	if b.MTU != 0 {
@@ -211,6 +214,16 @@ func optionSizes(b *Binding) map[uint8]int {
 		m[o.Code] = len(o.Data)
 	}
 	return m
+}
+
+func count4(list []netip.Addr) int {
+	n := 0
+	for _, a := range list {
+		if a.Is4() {
+			n++
+		}
+	}
+	return n
 }
 
 // routesSize is the length of option 121, with the default route that RFC

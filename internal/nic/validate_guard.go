@@ -37,19 +37,33 @@ func (c *checker) allowAddresses() {
 // allowProblem refuses sources that would let a guest speak as the world, as
 // everybody or as its own gateway.
 func (c *checker) allowProblem(p netip.Prefix) string {
-	switch {
-	case !p.IsValid():
+	if !p.IsValid() {
 		return "not an address or prefix"
-	case p.Addr().Is6():
-		return ipv6Later
-	case p.Bits() < minAllowBits:
-		return fmt.Sprintf("a prefix shorter than /%d would allow nearly any source", minAllowBits)
-	case p != p.Masked():
+	}
+	if q := wideProblem(p); q != "" {
+		return q
+	}
+	if p != p.Masked() {
 		return "host bits are set; the prefix is " + p.Masked().String()
-	case c.b.Gateway.IsValid() && p.Contains(c.b.Gateway):
-		return fmt.Sprintf("the gateway %s must stay out of a guest's reach", c.b.Gateway)
+	}
+	for _, gateway := range []netip.Addr{c.b.Gateway, c.b.Gateway6} {
+		if p.Contains(gateway) {
+			return fmt.Sprintf("the gateway %s must stay out of a guest's reach", gateway)
+		}
 	}
 	return addressProblem(p.Addr())
+}
+
+// wideProblem refuses a prefix that would allow nearly any source.
+func wideProblem(p netip.Prefix) string {
+	least := minAllowBits
+	if p.Addr().Is6() {
+		least = minAllowBits6
+	}
+	if p.Bits() < least {
+		return fmt.Sprintf("a prefix shorter than /%d would allow nearly any source", least)
+	}
+	return ""
 }
 
 func (c *checker) allowMACs() {

@@ -23,6 +23,8 @@ func binding(name string, last byte) nic.Binding {
 		NIC: name, Network: "gone", MAC: nic.MAC{0x52, 0x54, 0, 0, 0, last},
 		Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24)},
 		DHCP4:     nic.DHCP4{Lease: 3600, MaxLease: 3600},
+		DHCP6:     nic.DHCP6{Preferred: 3600, Valid: 7200},
+		RA:        nic.RA{Interval: 600, Lifetime: 1800, Preferred: 3600, Valid: 7200},
 		Guard:     nic.Guard{Checks: nic.AllChecks(), Rate: nic.Rate{PerSecond: 1, Burst: 1}},
 		Origin:    nic.Origin{Source: "socket"},
 	}
