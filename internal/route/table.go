@@ -1,0 +1,249 @@
+package route
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Protocol marks our routes and neighbours; iproute2's rt_protos names no 98.
+const Protocol = 98
+
+// maxDumps bounds the dumps that a changing kernel may interrupt in a row.
+const maxDumps = 20
+
+// Table is the routes and neighbours of one network namespace. Its methods
+// may be called from any goroutine.
+type Table struct {
+	sockets map[int]*nl.SocketHandle
+}
+
+// Open takes hold of the calling thread's network namespace.
+func Open() (*Table, error) {
+	s, err := nl.Subscribe(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open routes: %w", err)
+	}
+	if err := setUp(s); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open routes: %w", err)
+	}
+	return &Table{sockets: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}, nil
+}
+
+func setUp(s *nl.NetlinkSocket) error {
+	wait := nl.SocketTimeoutTv
+	err := errors.Join(s.SetSendTimeout(&wait), s.SetReceiveTimeout(&wait), s.SetExtAck(true))
+	if err != nil {
+		return err
+	}
+	// With it the kernel filters dumps (Linux 4.20); what it does not filter we do.
+	err = unix.SetsockoptInt(s.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return nil
+	}
+	return err
+}
+
+// Close gives the namespace up; what is installed stays.
+func (t *Table) Close() { t.sockets[unix.NETLINK_ROUTE].Close() }
+
+// Installed returns what every link has of ours, by ifindex. It costs three
+// dumps; the kernel filters the two of routes.
+func (t *Table) Installed() (map[int]State, error) {
+	all, err := t.read(0)
+	if err != nil {
+		return nil, fmt.Errorf("read routes: %w", err)
+	}
+	return all, nil
+}
+
+// Apply makes one link's routes and neighbours those of w, given what
+// Installed said of the link. What stays wanted stays in force throughout:
+// additions come first. The link must be up. A destination that has another
+// route, be it a stranger's or ours on another link, is left to that and named
+// in the error; everything else is done nevertheless. So serve links that lose
+// something before those that gain it.
+func (t *Table) Apply(have State, w Want) error {
+	if w.Index <= 0 {
+		return fmt.Errorf("routes of link %d: no such link", w.Index)
+	}
+	var failed []error
+	for _, s := range diff(have, w) {
+		err := t.do(w.Index, s)
+		if err == nil {
+			continue
+		}
+		failed = append(failed, err)
+		// Later steps rely on every other kind: no route without its neighbour.
+		if held := (heldError{}); !errors.As(err, &held) {
+			break
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("link %d: %w", w.Index, err)
+	}
+	return nil
+}
+
+// Remove takes everything of ours from one link, as read from the kernel. A
+// link that is gone has taken it along, which is no error.
+func (t *Table) Remove(index int) error {
+	all, err := t.read(index)
+	if err == nil {
+		err = t.Apply(all[index], Want{Index: index})
+	}
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove routes: %w", err)
+	}
+	return nil
+}
+
+func (t *Table) do(index int, s step) error {
+	var err error
+	switch s.verb {
+	case setNeighbour:
+		err = t.change(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, neighbourMessage(index, s.neighbour))
+	case addRoute:
+		return t.add(index, s.route)
+	case setRoute:
+		err = t.change(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, routeMessage(index, s.route))
+	case delRoute:
+		err = gone(t.change(unix.RTM_DELROUTE, 0, goneRouteMessage(index, s.route)))
+	case delNeighbour:
+		err = gone(t.change(unix.RTM_DELNEIGH, 0, neighbourMessage(index, s.neighbour)))
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", s, err)
+	}
+	return nil
+}
+
+// gone accepts what the kernel says of something that is not there any more.
+func gone(err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// add looks before it adds: the kernel refuses only what has the same metric.
+func (t *Table) add(index int, r Route) error {
+	exclusive := unix.NLM_F_EXCL
+	if by, found := t.holder(r); found && by.ours() && by.index == index {
+		exclusive = unix.NLM_F_REPLACE // the caller's knowledge was old
+	} else if found {
+		return heldError{to: r.To, by: by.String()}
+	}
+	err := t.change(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|exclusive, routeMessage(index, r))
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return heldError{to: r.To}
+	case err != nil:
+		return fmt.Errorf("route %v: %w", r, err)
+	}
+	return nil
+}
+
+// holder returns the route to exactly r's destination, if a lookup of its
+// first address ends there; a longer one hides it. Without any route, and
+// under an unreachable one, the lookup fails, and so nothing is held.
+func (t *Table) holder(r Route) (entry, bool) {
+	req := t.request(unix.RTM_GETROUTE, 0, lookupMessage(r.To.Addr()))
+	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
+	if err != nil || len(msgs) != 1 {
+		return entry{}, false
+	}
+	e, err := parseRoute(msgs[0])
+	return e, err == nil && e.To == r.To
+}
+
+// read returns the state of one link, or of all for index 0.
+func (t *Table) read(index int) (map[int]State, error) {
+	all := map[int]State{}
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		if err := t.readRoutes(all, family, index); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.readNeighbours(all, index); err != nil {
+		return nil, err
+	}
+	for i, s := range all {
+		s.sort()
+		all[i] = s
+	}
+	return all, nil
+}
+
+func (t *Table) readRoutes(all map[int]State, family uint8, index int) error {
+	msgs, err := t.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, routeFilter(family, index))
+	if err != nil {
+		return err
+	}
+	for _, m := range msgs {
+		e, err := parseRoute(m)
+		if err != nil {
+			return err
+		}
+		if e.ours() && (index == 0 || e.index == index) {
+			s := all[e.index]
+			s.Routes = append(s.Routes, e.Route)
+			all[e.index] = s
+		}
+	}
+	return nil
+}
+
+func (t *Table) readNeighbours(all map[int]State, index int) error {
+	msgs, err := t.dump(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, neighbourFilter(index))
+	if err != nil {
+		return err
+	}
+	for _, m := range msgs {
+		on, n, ours, err := parseNeighbour(m)
+		if err != nil {
+			return err
+		}
+		if ours && (index == 0 || on == index) {
+			s := all[on]
+			s.Neighbours = append(s.Neighbours, n)
+			all[on] = s
+		}
+	}
+	return nil
+}
+
+// dump makes a dump again that changes interrupted: it is not a set.
+func (t *Table) dump(kind int, answer uint16, data []nl.NetlinkRequestData) ([][]byte, error) {
+	var err error
+	for range maxDumps {
+		var msgs [][]byte
+		msgs, err = t.request(kind, unix.NLM_F_DUMP, data).Execute(unix.NETLINK_ROUTE, answer)
+		if err == nil {
+			return msgs, nil
+		}
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return nil, err
+}
+
+func (t *Table) change(kind, flags int, data []nl.NetlinkRequestData) error {
+	_, err := t.request(kind, flags|unix.NLM_F_ACK, data).Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+func (t *Table) request(kind, flags int, data []nl.NetlinkRequestData) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags)
+	req.Sockets = t.sockets
+	req.Data = data
+	return req
+}
+
+func native32(v int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(v)) }
