@@ -1,5 +1,5 @@
 // Package table merges what every source says into one snapshot, and decides
-// who keeps a name, a MAC or an address that two bindings want.
+// who keeps a name, a MAC, an address or a prefix that two bindings want.
 //
 // Not here: reading sources (source/*, store) and what follows for the kernel
 // (plan).
@@ -8,7 +8,6 @@ package table
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -44,8 +43,9 @@ type Snapshot struct {
 }
 
 // Merge makes the next snapshot. Where two bindings want the same NIC, MAC or
-// address, the one of lower rank has it, then the source named first, then the
-// first by name; the other is refused with the holder named.
+// address, or one an address within the other's prefix, the one of lower rank
+// has it, then the source named first, then the first by name; the other is
+// refused with the holder named.
 func Merge(generation uint64, updates []Update, rank func(*nic.Binding) int) Snapshot {
 	s := Snapshot{Generation: generation, Entries: map[string]Entry{}, Refused: map[string]Refusal{}}
 	for _, u := range updates {
@@ -53,8 +53,9 @@ func Merge(generation uint64, updates []Update, rank func(*nic.Binding) int) Sna
 			s.Refused[name] = Refusal{reason.WaitRejected, text}
 		}
 	}
-	held := holders{}
-	for _, c := range order(updates, rank) {
+	all := order(updates, rank)
+	held := newHolders(all)
+	for _, c := range all {
 		s.add(c, held)
 	}
 	return s
@@ -89,16 +90,7 @@ func order(updates []Update, rank func(*nic.Binding) int) []candidate {
 	return all
 }
 
-// holders remembers who has which MAC and address, by network.
-type holders map[holding]*nic.Binding
-
-type holding struct {
-	network string
-	mac     nic.MAC
-	addr    netip.Addr
-}
-
-func (s *Snapshot) add(c candidate, held holders) {
+func (s *Snapshot) add(c candidate, held *holders) {
 	b := c.binding
 	if other, ok := s.Entries[b.NIC]; ok {
 		// The winner stands; the loser is only worth a word if nothing worse is known.
@@ -107,13 +99,13 @@ func (s *Snapshot) add(c candidate, held holders) {
 	}
 	wants := holdings(b)
 	for _, h := range wants {
-		if other := held[h]; other != nil {
-			s.refuse(b, fmt.Sprintf("NIC %s (%s): %s is held by NIC %s (%s)", b.NIC, at(b), h, other.NIC, at(other)))
+		if other, theirs := held.conflict(h); other != nil {
+			s.refuse(b, fmt.Sprintf("NIC %s (%s): %s is held by NIC %s (%s)", b.NIC, at(b), h.against(theirs), other.NIC, at(other)))
 			return
 		}
 	}
 	for _, h := range wants {
-		held[h] = b
+		held.add(h, b)
 	}
 	s.Entries[b.NIC] = Entry{Binding: b, Stale: c.stale}
 	if s.Refused[b.NIC].Reason == reason.WaitRejected {
@@ -123,26 +115,6 @@ func (s *Snapshot) add(c candidate, held holders) {
 
 func (s *Snapshot) refuse(b *nic.Binding, text string) {
 	s.Refused[b.NIC] = Refusal{reason.WaitConflict, text}
-}
-
-func holdings(b *nic.Binding) []holding {
-	hs := []holding{{network: b.Network, mac: b.MAC}}
-	for _, p := range b.Addresses {
-		hs = append(hs, holding{network: b.Network, addr: p.Addr()})
-	}
-	return hs
-}
-
-// String prints what is held and where.
-func (h holding) String() string {
-	what := "MAC " + h.mac.String()
-	if h.addr.IsValid() {
-		what = "address " + h.addr.String()
-	}
-	if h.network == "" {
-		return what
-	}
-	return what + " in network " + h.network
 }
 
 func at(b *nic.Binding) string {

@@ -1,7 +1,10 @@
 package table_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,6 +42,22 @@ func first(who func(*nic.Binding) bool) func(*nic.Binding) int {
 		}
 		return 2
 	}
+}
+
+// of gives a binding IPv6: addresses, /64s for autoconfiguration, and other
+// prefixes to delegate.
+func of(b nic.Binding, what ...string) nic.Binding {
+	for _, w := range what {
+		switch p := netip.MustParsePrefix(w); {
+		case p != p.Masked() || p.IsSingleIP():
+			b.Addresses = append(b.Addresses, p)
+		case p.Bits() == 64:
+			b.SLAAC = append(b.SLAAC, p)
+		default:
+			b.Delegated = append(b.Delegated, p)
+		}
+	}
+	return b
 }
 
 func nobody(*nic.Binding) int { return 2 }
@@ -108,6 +127,72 @@ func TestMerge(t *testing.T) {
 			[]string{"a"},
 			map[string]string{"b": "NIC b (b.yaml:1): address 192.0.2.1 in network red is held by NIC a (a.yaml:1)"},
 		},
+		{
+			"IPv6 apart",
+			[]table.Update{dir(
+				of(bind("a", 1, 1), "2001:db8:1::1/64", "2001:db8:a::/64", "2001:db8:100::/56"),
+				of(bind("b", 2, 2), "2001:db8:1::2/64", "2001:db8:b::/64", "2001:db8:100:100::/56"),
+			)},
+			nobody,
+			[]string{"a", "b"},
+			nil,
+		},
+		{
+			"one NIC's own may lie within each other",
+			[]table.Update{dir(of(bind("a", 1, 1), "2001:db8:a::1/64", "2001:db8:a::/64"))},
+			nobody,
+			[]string{"a"},
+			nil,
+		},
+		{
+			"same IPv6 address",
+			[]table.Update{dir(of(bind("a", 1, 1), "2001:db8:1::1/64"), of(bind("b", 2, 2), "2001:db8:1::1/128"))},
+			nobody,
+			[]string{"a"},
+			map[string]string{"b": "NIC b (b.yaml:1): address 2001:db8:1::1 is held by NIC a (a.yaml:1)"},
+		},
+		{
+			"same prefix, announced and delegated",
+			[]table.Update{dir(of(bind("a", 1, 1), "2001:db8:a::/64"), func() nic.Binding {
+				b := bind("b", 2, 2)
+				b.Delegated = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
+				return b
+			}())},
+			nobody,
+			[]string{"a"},
+			map[string]string{"b": "NIC b (b.yaml:1): prefix 2001:db8:a::/64 is held by NIC a (a.yaml:1)"},
+		},
+		{
+			"an address in a prefix",
+			[]table.Update{dir(of(bind("a", 1, 1), "2001:db8:a::/64"), of(bind("b", 2, 2), "2001:db8:a::5/64"))},
+			nobody,
+			[]string{"a"},
+			map[string]string{"b": "NIC b (b.yaml:1): address 2001:db8:a::5 lies in 2001:db8:a::/64, which is held by NIC a (a.yaml:1)"},
+		},
+		{
+			"a prefix around an address",
+			[]table.Update{dir(in("red", of(bind("a", 1, 1), "2001:db8:a::5/64")), in("red", of(bind("b", 2, 2), "2001:db8:a::/64")))},
+			nobody,
+			[]string{"a"},
+			map[string]string{"b": "NIC b (b.yaml:1): prefix 2001:db8:a::/64 contains address 2001:db8:a::5 in network red, which is held by NIC a (a.yaml:1)"},
+		},
+		{
+			"a prefix in a prefix",
+			[]table.Update{dir(of(bind("a", 1, 1), "2001:db8:100::/56"), of(bind("b", 2, 2), "2001:db8:100:8::/64"), of(bind("c", 3, 3), "2001:db8::/32"))},
+			nobody,
+			[]string{"a"},
+			map[string]string{
+				"b": "NIC b (b.yaml:1): prefix 2001:db8:100:8::/64 lies in 2001:db8:100::/56, which is held by NIC a (a.yaml:1)",
+				"c": "NIC c (c.yaml:1): prefix 2001:db8::/32 contains prefix 2001:db8:100::/56, which is held by NIC a (a.yaml:1)",
+			},
+		},
+		{
+			"overlapping prefixes in two networks",
+			[]table.Update{dir(in("red", of(bind("a", 1, 1), "2001:db8:100::/56")), in("blue", of(bind("b", 1, 1), "2001:db8:100::1/64")))},
+			nobody,
+			[]string{"a", "b"},
+			nil,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := table.Merge(7, c.updates, c.rank)
@@ -154,5 +239,76 @@ func TestStaleAndBroken(t *testing.T) {
 	want := map[string]table.Refusal{"b": {Reason: reason.WaitRejected, Text: "b.yaml:1:1: oops"}}
 	if diff := cmp.Diff(want, s.Refused); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+}
+
+// Who is in force is what comparing everything with everything finds.
+func TestMergeAgainstPairs(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var all []nic.Binding
+		for i := range 30 {
+			b := bind(fmt.Sprintf("n%02d", i), byte(i), byte(i))
+			b.Network = []string{"", "red"}[r.IntN(2)]
+			for range r.IntN(4) {
+				// Few bits are drawn, so that many overlap.
+				a := netip.AddrFrom16([16]byte{0: 0x20, 1: byte(r.IntN(2)), 2: byte(r.IntN(4)) << 6, 7: byte(r.IntN(2)), 15: byte(r.IntN(3))})
+				p := netip.PrefixFrom(a, []int{18, 32, 64, 65, 128}[r.IntN(5)])
+				if p.IsSingleIP() {
+					b.Addresses = append(b.Addresses, p)
+				} else {
+					b.Delegated = append(b.Delegated, p.Masked())
+				}
+			}
+			all = append(all, b)
+		}
+		want := []string{}
+		var stand []nic.Binding
+		for _, b := range all {
+			if !slices.ContainsFunc(stand, func(o nic.Binding) bool { return b.Network == o.Network && overlap(b, o) }) {
+				stand = append(stand, b)
+				want = append(want, b.NIC)
+			}
+		}
+		if d := cmp.Diff(want, names(table.Merge(1, []table.Update{{Bindings: all}}, nobody))); d != "" {
+			t.Fatalf("seed %d: in force (-pairs +merge):\n%s", seed, d)
+		}
+	}
+}
+
+// overlap compares all that two bindings have, one by one.
+func overlap(a, b nic.Binding) bool {
+	return slices.ContainsFunc(mine(a), func(p netip.Prefix) bool {
+		return slices.ContainsFunc(mine(b), p.Overlaps)
+	})
+}
+
+func mine(b nic.Binding) []netip.Prefix {
+	out := slices.Clone(b.Delegated)
+	for _, p := range b.Addresses {
+		out = append(out, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+	}
+	return out
+}
+
+// Ten thousand NICs of both families, each with a prefix of both kinds.
+func BenchmarkMerge(b *testing.B) {
+	var all []nic.Binding
+	for i := range 10_000 {
+		hi, lo := byte(i>>8), byte(i)
+		n := bind(fmt.Sprintf("tap%d", i), 0, 0)
+		n.MAC = nic.MAC{0x52, 0x54, 0, 0, hi, lo}
+		n.Addresses = []netip.Prefix{
+			netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, hi, lo}), 8),
+			netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 14: hi, 15: lo}), 64),
+		}
+		n.SLAAC = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 2, 6: hi, 7: lo}), 64)}
+		n.Delegated = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 3, 5: hi, 6: lo}), 56)}
+		all = append(all, n)
+	}
+	for b.Loop() {
+		if s := table.Merge(1, []table.Update{{Bindings: all}}, nobody); len(s.Entries) != len(all) {
+			b.Fatalf("%d of %d in force: %v", len(s.Entries), len(all), s.Refused)
+		}
 	}
 }
