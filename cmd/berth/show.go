@@ -70,6 +70,12 @@ func showDeclared(w io.Writer, n api.NIC) {
 	row(w, "\ndeclared", orDash(origin(n)))
 	row(w, "  mac", macOf(n))
 	row(w, "  addresses", orDash(join(n.Addresses)))
+	if len(n.SLAAC) > 0 {
+		row(w, "  slaac", join(n.SLAAC))
+	}
+	if len(n.Delegated) > 0 {
+		row(w, "  delegated", join(n.Delegated))
+	}
 	if n.Network != "" {
 		row(w, "  network", printable(n.Network))
 	}
@@ -95,9 +101,12 @@ func showInstalled(w io.Writer, in *api.Installed) {
 	}
 	row(w, "\ninstalled", fmt.Sprintf("%s, %s", orDash(in.Attach), orDash(in.Mode)))
 	row(w, "  in force", yesNo(in.InForce, "it differs from what is declared"))
-	row(w, "  answering", yesNo(in.Answering, "DHCP is not answered"))
+	row(w, "  answering", yesNo(in.Answering, "nothing is answered"))
 	row(w, "  macs", orDash(join(in.MACs)))
 	row(w, "  sources", orDash(join(in.Sources)))
+	if in.IPv6 {
+		row(w, "  link-local", orDash(join(in.LinkLocal)))
+	}
 	if in.ServerID.IsValid() {
 		row(w, "  server id", in.ServerID.String())
 	}
@@ -121,28 +130,43 @@ func showAnswers(out io.Writer, answers *api.Answers) {
 	fmt.Fprintf(out, "\nanswers  %s\n", cmp.Or(strings.Join(counts, ", "), "none"))
 	w := newTable(out)
 	for _, x := range answers.Last {
-		row(w, "  "+stamp(x.Time), orDash(x.Request), cmp.Or(printable(x.Answer), "(silence)"), address(x), "xid "+orDash(x.XID), reasonOf(x.Reason))
+		row(w, "  "+stamp(x.Time), orDash(x.Request), cmp.Or(printable(x.Answer), "(silence)"), addresses(x), "xid "+orDash(x.XID), reasonOf(x.Reason))
 	}
 	_ = w.Flush() // a failing output is noticed by whoever reads it
 }
 
-func address(x api.Answer) string {
-	if !x.Address.IsValid() {
-		return "-"
+// addresses prints what an exchange is about, single addresses without length.
+func addresses(x api.Answer) string {
+	var parts []string
+	for _, p := range x.Addresses {
+		if p.IsSingleIP() {
+			parts = append(parts, p.Addr().String())
+		} else {
+			parts = append(parts, p.String())
+		}
 	}
-	return x.Address.String()
+	return orDash(strings.Join(parts, " "))
 }
 
 func showCounters(out io.Writer, c *api.Counters) {
 	if c == nil {
 		return
 	}
-	fmt.Fprintf(out, "\nframes  %d from the guest, %d to the guest, %d taken to be answered\n", c.FromGuest, c.ToGuest, c.Taken)
+	fmt.Fprintf(out, "\nframes  %d from the guest, %d to the guest, %d taken to be answered\n", c.FromGuest, c.ToGuest, total(c.Taken))
 	w := newTable(out)
+	showReasons(w, "taken", c.Taken)
 	showReasons(w, "dropped", c.Dropped)
 	showReasons(w, "audited", c.Audited)
 	showReasons(w, "ignored", c.Ignored)
 	_ = w.Flush() // as above
+}
+
+func total(counts map[string]uint64) uint64 {
+	var n uint64
+	for _, c := range counts {
+		n += c
+	}
+	return n
 }
 
 // showReasons lists counts, the largest first, with what each reason means.

@@ -33,6 +33,7 @@ type config struct {
 	Deny     []string `yaml:"deny"`
 	Allow    []string `yaml:"allow"`
 	Owners   []uint32 `yaml:"owners"`
+	DUID     string   `yaml:"duid"`
 	Log      logging  `yaml:"log"`
 }
 
@@ -117,6 +118,10 @@ func (c *config) validate() error {
 		}
 	}
 	errs = append(errs, c.checkClosed()...)
+	if c.DUID != "" {
+		_, err := parseDUID(c.DUID)
+		errs = append(errs, err)
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		errs = append(errs, fmt.Errorf("log.format %q: want text or json", c.Log.Format))
 	}

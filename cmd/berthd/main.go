@@ -110,11 +110,15 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	duid, err := serverDUID(cfg.DUID, cfg.State)
+	if err != nil {
+		return err
+	}
 	bindings := dir.New(cfg.NICs)
 	bindings.Networks, bindings.Owners = cfg.Networks, cfg.Owners
 	bindings.Cache = filepath.Join(cfg.State, "last-good.json")
 	a, err := agent.New(agent.Options{
-		Kernel: kernel, Lock: nft, Links: &link.Watcher{}, Sender: socket, Store: kept,
+		Kernel: kernel, Lock: nft, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
 		Dir:     bindings,
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
 		Log:     log,
@@ -131,7 +135,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	log.Info("berthd starts", "version", version, "kernel", kernelRelease(), "tcx", kernel.TCX(), "socket", cfg.Socket.Path)
+	log.Info("berthd starts", "version", version, "kernel", kernelRelease(), "tcx", kernel.TCX(), "duid", formatDUID(duid), "socket", cfg.Socket.Path)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return api.NewServer(a, log).Serve(ctx, listener) })

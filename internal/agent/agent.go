@@ -48,6 +48,7 @@ type Options struct {
 	Dir     *dir.Source
 	Store   *store.Store
 	Sender  answerer.Sender
+	DUID    []byte // the server's identifier in DHCPv6
 	Policy  plan.Policy
 	Log     *slog.Logger
 	Version string
@@ -123,7 +124,7 @@ func New(opt Options) (*Agent, error) {
 		since:    map[string]standing{},
 		book:     book{pages: map[int]*page{}},
 	}
-	a.answerer = answerer.New(opt.Sender, a.reportExchange)
+	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)
 	a.view.Store(&view{changed: make(chan struct{})})
 	// What the kernel holds from before has the older claim.
 	have, err := opt.Kernel.Installed()
@@ -141,11 +142,12 @@ func New(opt Options) (*Agent, error) {
 func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return a.opt.Kernel.Run(ctx, datapath.Handlers{Punt: a.answerer.Punt, Sample: a.reportSample})
+		return a.opt.Kernel.Run(ctx, datapath.Handlers{Punt: a.punt, Sample: a.reportSample})
 	})
 	g.Go(func() error { return a.opt.Links.Run(ctx, a.Wake) })
 	g.Go(func() error { return a.opt.Lock.Watch(ctx, a.Wake) })
 	g.Go(func() error { return a.opt.Dir.Run(ctx, a.publishDir) })
+	g.Go(func() error { return a.answerer.Advertise(ctx) })
 	g.Go(func() error { return a.loop(ctx) })
 	return g.Wait()
 }

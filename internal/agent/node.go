@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
@@ -100,11 +102,12 @@ func (a *Agent) show(v *view, name string) (api.NIC, error) {
 		return n, nil
 	}
 	n.Link = &api.Link{Index: l.Index, MAC: l.MAC.String(), Kind: l.Kind, OperState: l.OperState, Bridge: v.name(l.Master)}
-	return n, a.showKernel(&n, v.installed[l.Index].Attach, want)
+	return n, a.showKernel(&n, v.installed[l.Index].Attach, want, l)
 }
 
 func showBinding(n *api.NIC, b *nic.Binding) error {
 	n.MAC, n.Network, n.Addresses = &b.MAC, b.Network, b.Addresses
+	n.SLAAC, n.Delegated = b.SLAAC, b.Delegated
 	n.Source, n.File, n.Line = b.Origin.Source, b.Origin.File, b.Origin.Line
 	doc, err := manifest.Encode(b)
 	if err != nil {
@@ -115,17 +118,22 @@ func showBinding(n *api.NIC, b *nic.Binding) error {
 }
 
 // showKernel reads back what is in force on the link.
-func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want plan.Want) error {
+func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want plan.Want, l plan.Link) error {
 	index := n.Link.Index
 	rules, ok, err := a.opt.Kernel.Rules(index)
 	if err != nil || !ok {
 		return err
 	}
+	claimed, err := a.opt.Kernel.Claimed(index)
+	if err != nil {
+		return fmt.Errorf("read link-locals of NIC %s: %w", n.Name, err)
+	}
 	_, answering := a.answerer.Answering()[index]
 	n.Installed = &api.Installed{
-		Attach: attach.String(), Mode: rules.Mode(), MACs: rules.MACs, Sources: rules.IP4,
+		Attach: attach.String(), Mode: rules.Mode(), MACs: rules.MACs,
+		Sources: slices.Concat(rules.IP4, rules.IP6), LinkLocal: linkLocals(&rules, claimed), IPv6: rules.IPv6,
 		ServerID: a.answerer.ServerIDs()[index], Answering: answering,
-		InForce: want.Binding != nil && rules.Digest() == want.Digest && answering && attach != plan.Detached,
+		InForce: want.Binding != nil && rules.Digest() == want.DigestOn(l) && answering && attach != plan.Detached,
 	}
 	c, ok, err := a.opt.Kernel.Counters(index)
 	if err != nil || !ok {
@@ -137,6 +145,19 @@ func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want plan.Want) error
 	return nil
 }
 
+// linkLocals are those a NIC may use: reserved for it, or chosen by its guest.
+func linkLocals(r *guard.Rules, claimed []netip.Addr) []netip.Addr {
+	switch {
+	case !r.IPv6:
+		return nil
+	case r.LinkLocal == nic.FixedLinkLocal:
+		return r.Locals
+	case r.LinkLocal == nic.EUI64Only:
+		return []netip.Addr{r.MACs[0].EUI64()}
+	}
+	return append([]netip.Addr{r.MACs[0].EUI64()}, claimed...)
+}
+
 func showCounters(c datapath.Counters, ignored map[string]uint64) *api.Counters {
 	named := func(m map[reason.Reason]uint64) map[string]uint64 {
 		out := map[string]uint64{}
@@ -146,7 +167,7 @@ func showCounters(c datapath.Counters, ignored map[string]uint64) *api.Counters 
 		return out
 	}
 	return &api.Counters{
-		FromGuest: c.FromGuest, ToGuest: c.ToGuest, Taken: c.Taken,
+		FromGuest: c.FromGuest, ToGuest: c.ToGuest, Taken: named(c.Taken),
 		Dropped: named(c.Dropped), Audited: named(c.Audited), Ignored: ignored,
 	}
 }

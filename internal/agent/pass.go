@@ -30,6 +30,7 @@ func (a *Agent) pass() (pending bool) {
 	a.failed = map[string]failure{}
 	harden := a.apply(p.Steps)
 	a.release = map[string]bool{}
+	a.answerer.Running(running(in.Links))
 	if len(p.Steps) > len(harden) {
 		a.readBack(&in)
 	}
@@ -42,6 +43,15 @@ func (a *Agent) pass() (pending bool) {
 		a.nextTry = time.Now().Add(retry)
 	}
 	return a.harden(harden)
+}
+
+// running are the links whose other end is there, by ifindex.
+func running(links []plan.Link) map[int]bool {
+	up := map[int]bool{}
+	for _, l := range links {
+		up[l.Index] = l.Up && (l.OperState == "up" || l.OperState == "unknown")
+	}
+	return up
 }
 
 // readBack looks again at what the steps have left installed.
@@ -205,7 +215,9 @@ func (a *Agent) applyStep(s plan.Step) error {
 	case plan.Close, plan.Guard:
 		return a.opt.Kernel.Guard(s.Index, s.NIC, *s.Rules)
 	case plan.Answer:
-		a.answerer.Answer(s.Index, s.NIC, answerer.Setting{Binding: s.Binding, ServerID: s.ServerID, Digest: s.Digest})
+		a.answerer.Answer(s.Index, s.NIC, answerer.Setting{
+			Binding: s.Binding, ServerID: s.ServerID, GatewayMAC: s.GatewayMAC, Digest: s.Digest,
+		})
 	case plan.Forget:
 		a.book.forget(s.Index)
 		return a.opt.Kernel.Forget(s.Index)

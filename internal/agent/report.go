@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -33,7 +34,7 @@ type page struct {
 	told    map[string]time.Time // by kind of exchange: when the history was last told
 }
 
-func (b *book) record(index int, why reason.Reason, a api.Answer) {
+func (b *book) record(index int, a api.Answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.pages[index]
@@ -44,7 +45,10 @@ func (b *book) record(index int, why reason.Reason, a api.Answer) {
 	if a.Answer != "" {
 		p.count[a.Answer]++
 	} else {
-		p.ignored[why]++
+		p.ignored[a.Reason]++
+	}
+	if a.Request == "" && a.Reason == reason.None {
+		return // an advertisement nobody asked for is no exchange
 	}
 	if len(p.last) == keptAnswers {
 		p.last = p.last[1:]
@@ -88,35 +92,42 @@ func (b *book) read(index int) (*api.Answers, map[string]uint64) {
 	return &api.Answers{Count: maps.Clone(p.count), Last: last}, ignored
 }
 
-// reportExchange is told of every DHCP message. Nothing of it is logged: what
+// punt hands what the kernel took to the answerer.
+func (a *Agent) punt(p datapath.Punt) {
+	a.answerer.Punt(p.Index, answerer.Packet{Reason: p.Reason, Frame: p.Frame})
+}
+
+// reportExchange is told of every message. Nothing of it is logged: what
 // a guest can cause at will is counted, and kept in a bounded history.
 func (a *Agent) reportExchange(x answerer.Exchange) {
-	now, o := time.Now(), x.Outcome
+	now := time.Now()
 	done := api.Answer{
-		Time: now, Request: o.Request, Answer: o.Answer, Address: o.Address,
-		XID: fmt.Sprintf("%08x", o.XID), Reason: o.Reason,
+		Time: now, Request: x.Request, Answer: x.Answer, Addresses: x.Addresses, XID: x.XID, Reason: x.Reason,
 	}
 	if x.Err != nil {
 		done.Answer = ""
 	}
-	a.book.record(x.Index, o.Reason, done)
-	e := api.Event{Time: now, NIC: x.NIC, Index: x.Index, Kind: "ignored", Reason: o.Reason, Text: o.Request}
+	a.book.record(x.Index, done)
+	if x.Unasked() {
+		return
+	}
+	e := api.Event{Time: now, NIC: x.NIC, Index: x.Index, Kind: "ignored", Reason: x.Reason, Text: x.Request}
 	if e.Text == "" {
 		e.Text = "a message"
 	}
 	switch {
 	case x.Err != nil:
-		e.Kind, e.Text = "failed", fmt.Sprintf("%s: %v", o.Request, x.Err)
-	case o.Answer != "":
-		e.Kind, e.Text = "answered", o.Request+" -> "+o.Answer
-		if o.Address.IsValid() && !o.Address.IsUnspecified() {
-			e.Text += " " + o.Address.String()
+		e.Kind, e.Text = "failed", fmt.Sprintf("%s: %v", x.Request, x.Err)
+	case x.Answer != "":
+		e.Kind, e.Text = "answered", x.Request+" -> "+x.Answer
+		for _, p := range x.Addresses {
+			e.Text += " " + plain(p)
 		}
-	case o.Reason != reason.None:
-		e.Text += " ignored: " + o.Reason.Text()
+	case x.Reason != reason.None:
+		e.Text += " ignored: " + x.Reason.Text()
 	}
 	// Not by the text: the guest chooses the address in it.
-	if a.book.newsworthy(x.Index, o.Request+o.Answer+o.Reason.String(), now) {
+	if a.book.newsworthy(x.Index, x.Request+x.Answer+x.Reason.String(), now) {
 		a.Add(e)
 	}
 }
@@ -149,9 +160,41 @@ func describe(f []byte) string {
 			text += fmt.Sprintf(" port %d to %d", u.SrcPort, u.DstPort)
 		}
 		return text
+	case kind == 0x86dd && len(f) >= 54:
+		text += fmt.Sprintf(", IPv6 %s to %s", addr6(f[22:38]), addr6(f[38:54]))
+		return text + describeUpper6(f)
 	default:
 		return fmt.Sprintf("%s, type 0x%04x", text, kind)
 	}
+}
+
+// describeUpper6 looks behind extension headers, if that can be done.
+func describeUpper6(f []byte) string {
+	p, err := wire.ParseIP6(f)
+	switch {
+	case err != nil:
+		return fmt.Sprintf(" next header %d", f[20])
+	case p.Protocol == 17 && len(p.Payload) >= 4:
+		return fmt.Sprintf(" protocol 17 port %d to %d", be16(p.Payload), be16(p.Payload[2:]))
+	case p.Protocol == 58 && len(p.Payload) >= 24 && (p.Payload[0] == 135 || p.Payload[0] == 136):
+		return fmt.Sprintf(" ICMPv6 type %d for %s", p.Payload[0], addr6(p.Payload[8:24]))
+	case p.Protocol == 58 && len(p.Payload) > 0:
+		return fmt.Sprintf(" ICMPv6 type %d", p.Payload[0])
+	default:
+		return fmt.Sprintf(" protocol %d", p.Protocol)
+	}
+}
+
+func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
+
+func addr6(b []byte) netip.Addr { return netip.AddrFrom16([16]byte(b)) }
+
+// plain prints a prefix, without its length if it is one address.
+func plain(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 func addr4(b []byte) netip.Addr { return netip.AddrFrom4([4]byte(b)) }

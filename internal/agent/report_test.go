@@ -34,9 +34,9 @@ func TestDescribe(t *testing.T) {
 func TestBookKeepsTheNewestAnswers(t *testing.T) {
 	b := book{pages: map[int]*page{}}
 	for i := range 10 {
-		b.record(7, reason.None, api.Answer{Request: "DISCOVER", Answer: "OFFER", XID: string(rune('a' + i))})
+		b.record(7, api.Answer{Request: "DISCOVER", Answer: "OFFER", XID: string(rune('a' + i))})
 	}
-	b.record(7, reason.DHCPChaddr, api.Answer{Request: "DISCOVER", Reason: reason.DHCPChaddr, XID: "z"})
+	b.record(7, api.Answer{Request: "DISCOVER", Reason: reason.DHCPChaddr, XID: "z"})
 	got, ignored := b.read(7)
 	if got.Count["OFFER"] != 10 || ignored["dhcp-chaddr"] != 1 || len(got.Last) != keptAnswers {
 		t.Errorf("counts %v, ignored %v, %d kept", got.Count, ignored, len(got.Last))

@@ -1,6 +1,6 @@
 // Package answerer is the edge that turns what the kernel hands up into
-// answers: one packet socket, one small state per NIC, and no decision of its
-// own (those are dhcp4's).
+// answers, and that advertises: one packet socket, one small state per NIC, and
+// no decision of its own (those are dhcp4's, dhcp6's, nd's and arp's).
 //
 // Not here: who may ask how often (the kernel's token bucket).
 package answerer
@@ -9,11 +9,11 @@ import (
 	"maps"
 	"net/netip"
 	"sync"
+	"time"
 
-	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/nd"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
-	"github.com/berth-net/berth/internal/wire"
 )
 
 // maxHeld messages are kept for a NIC whose rules are being changed.
@@ -24,61 +24,88 @@ type Sender interface {
 	Send(index int, frame []byte) error
 }
 
-// Exchange is what came of one message.
+// Packet is one frame of a guest, and what it was taken for.
+type Packet struct {
+	Reason reason.Reason
+	Frame  []byte
+}
+
+// Exchange is what came of one message, or of one advertisement that nobody
+// asked for.
 type Exchange struct {
-	Index   int
-	NIC     string
-	Outcome dhcp4.Outcome
-	Err     error // the frame could not be sent
+	Index     int
+	NIC       string
+	Request   string         // "DISCOVER", "SOLICIT", "RS"; "" for an unsolicited advertisement
+	Answer    string         // "OFFER", "ADVERTISE", "RA"; "" for silence
+	Addresses []netip.Prefix // what it is about
+	XID       string         // in hex; "" if the protocol has none
+	Reason    reason.Reason
+	Err       error // the frame could not be sent
+}
+
+// Unasked reports an advertisement that went out by its own time.
+func (x *Exchange) Unasked() bool { return x.Request == "" && x.Answer == "RA" }
+
+// Setting is what a NIC is answered.
+type Setting struct {
+	Binding    *nic.Binding
+	ServerID   netip.Addr
+	GatewayMAC nic.MAC
+	Digest     uint64
 }
 
 // Answerer answers NICs. It is safe for concurrent use.
 type Answerer struct {
 	out    Sender
+	duid   []byte
 	report func(Exchange)
 
 	mu    sync.Mutex
 	ports map[int]*port
+	due   schedule
+	wake  chan struct{} // the schedule has a new first entry
 }
 
 // port is one NIC's state.
 type port struct {
-	name   string
-	server dhcp4.Server
-	digest uint64
-	held   bool
-	queue  [][]byte
-	busy   sync.Mutex // held while one message is being answered
+	name    string
+	setting Setting
+	held    bool
+	queue   []Packet
+	busy    sync.Mutex // held while one message is being answered
+
+	up        bool
+	sent      int       // advertisements since the link came up
+	next      time.Time // of the next one; zero: none
+	gone      nd.Withdrawn
+	goneUntil time.Time
 }
 
 // New makes an answerer that sends through out and tells report about every
-// message, in order for each NIC.
-func New(out Sender, report func(Exchange)) *Answerer {
-	return &Answerer{out: out, report: report, ports: map[int]*port{}}
+// message, in order for each NIC. duid is the server's identifier in DHCPv6.
+func New(out Sender, duid []byte, report func(Exchange)) *Answerer {
+	return &Answerer{out: out, duid: duid, report: report, ports: map[int]*port{}, wake: make(chan struct{}, 1)}
 }
 
 // Answer sets what the NIC on an ifindex is answered from now on, and answers
-// what was held for it. digest identifies the setting for Answering.
+// what was held for it. What is no longer announced is withdrawn.
 func (a *Answerer) Answer(index int, name string, s Setting) {
+	now := time.Now()
+	p := &port{name: name, setting: s}
 	a.mu.Lock()
-	var queue [][]byte
-	if p := a.ports[index]; p != nil {
-		queue = p.queue
+	var queue []Packet
+	if old := a.ports[index]; old != nil {
+		queue = old.queue
+		p.up = old.up
+		p.withdraw(old, now)
 	}
-	p := &port{name: name, server: dhcp4.Server{Binding: s.Binding, ID: s.ServerID}, digest: s.Digest}
 	a.ports[index] = p
+	a.plan(index, p, now)
 	a.mu.Unlock()
-	for _, frame := range queue {
+	for _, packet := range queue {
 		p.busy.Lock()
-		a.answer(index, p, frame)
+		a.answer(index, p, packet)
 	}
-}
-
-// Setting is what a NIC is answered.
-type Setting struct {
-	Binding  *nic.Binding
-	ServerID netip.Addr
-	Digest   uint64
 }
 
 // Hold keeps the NIC's messages until the next Answer. When it returns, no
@@ -86,18 +113,29 @@ type Setting struct {
 func (a *Answerer) Hold(index int) {
 	a.stop(index, func(p *port) {
 		p.held = true
-		p.digest = 0 // whatever comes next is a change
+		p.setting.Digest = 0 // whatever comes next is a change
 	})
 }
 
-// Silence stops answering the NIC. When it returns, no answer is on its way.
+// Silence stops answering the NIC, and takes back what it was advertised. When
+// it returns, no answer is on its way.
 func (a *Answerer) Silence(index int) {
-	a.stop(index, func(*port) { delete(a.ports, index) })
+	p := a.stop(index, func(*port) { delete(a.ports, index) })
+	if p == nil {
+		return
+	}
+	if !p.up {
+		return
+	}
+	for _, r := range nd.Advertisements(nd.Router{}, nd.Withdraw(p.router(), nd.Router{}, p.gone)) {
+		// The device may be gone, and then there is nobody to tell.
+		_ = a.out.Send(index, encodeND(r))
+	}
 }
 
 // stop changes a port so that no new message reaches its old setting, then
 // waits for the one being answered.
-func (a *Answerer) stop(index int, change func(*port)) {
+func (a *Answerer) stop(index int, change func(*port)) *port {
 	a.mu.Lock()
 	p := a.ports[index]
 	if p != nil {
@@ -108,6 +146,7 @@ func (a *Answerer) stop(index int, change func(*port)) {
 		p.busy.Lock()
 		p.busy.Unlock() //nolint:staticcheck // an empty section is the point: a barrier
 	}
+	return p
 }
 
 // Answering returns the digest of what each ifindex is answered, 0 while held.
@@ -116,25 +155,25 @@ func (a *Answerer) Answering() map[int]uint64 {
 	defer a.mu.Unlock()
 	m := make(map[int]uint64, len(a.ports))
 	for index, p := range a.ports {
-		m[index] = p.digest
+		m[index] = p.setting.Digest
 	}
 	return m
 }
 
-// ServerIDs returns the server identifier in use on each ifindex.
+// ServerIDs returns the DHCPv4 server identifier in use on each ifindex.
 func (a *Answerer) ServerIDs() map[int]netip.Addr {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m := make(map[int]netip.Addr, len(a.ports))
 	for index, p := range maps.All(a.ports) {
-		m[index] = p.server.ID
+		m[index] = p.setting.ServerID
 	}
 	return m
 }
 
 // Punt takes one frame that the kernel handed up. The bytes are copied if
 // they are kept.
-func (a *Answerer) Punt(index int, frame []byte) {
+func (a *Answerer) Punt(index int, packet Packet) {
 	a.mu.Lock()
 	p := a.ports[index]
 	if p == nil {
@@ -144,45 +183,28 @@ func (a *Answerer) Punt(index int, frame []byte) {
 	if p.held {
 		full := len(p.queue) >= maxHeld
 		if !full {
-			p.queue = append(p.queue, append([]byte(nil), frame...))
+			p.queue = append(p.queue, Packet{packet.Reason, append([]byte(nil), packet.Frame...)})
 		}
 		a.mu.Unlock()
 		if full {
-			a.report(Exchange{Index: index, NIC: p.name, Outcome: dhcp4.Outcome{Reason: reason.DHCPHeld}})
+			a.report(Exchange{Index: index, NIC: p.name, Reason: reason.DHCPHeld})
 		}
 		return
 	}
 	p.busy.Lock()
 	a.mu.Unlock()
-	a.answer(index, p, frame)
+	a.answer(index, p, packet)
 }
 
 // answer is called with the port busy and frees it.
-func (a *Answerer) answer(index int, p *port, frame []byte) {
+func (a *Answerer) answer(index int, p *port, packet Packet) {
 	defer p.busy.Unlock()
-	x := Exchange{Index: index, NIC: p.name}
-	x.Outcome = outcome(p.server, frame)
-	if r := x.Outcome.Reply; r != nil {
-		if err := a.out.Send(index, encode(r)); err != nil {
-			x.Err = err
-			x.Outcome.Reason = reason.SendFailed
+	x, frame := a.speak(p, packet)
+	x.Index, x.NIC = index, p.name
+	if frame != nil {
+		if x.Err = a.out.Send(index, frame); x.Err != nil {
+			x.Reason = reason.SendFailed
 		}
 	}
 	a.report(x)
-}
-
-func outcome(s dhcp4.Server, frame []byte) dhcp4.Outcome {
-	u, err := wire.ParseUDP4(frame)
-	if err != nil {
-		return dhcp4.Outcome{Reason: reason.DHCPMalformed}
-	}
-	return dhcp4.Answer(s, dhcp4.Query{EthSrc: u.EthSrc, Src: u.Src, Dst: u.Dst, Message: u.Payload})
-}
-
-func encode(r *dhcp4.Reply) []byte {
-	return wire.AppendUDP4(nil, wire.UDP4{
-		EthSrc: nic.BerthMAC(), EthDst: r.DstMAC,
-		Src: r.Src, Dst: r.Dst, SrcPort: 67, DstPort: r.DstPort,
-		Payload: r.Message,
-	})
 }

@@ -48,6 +48,8 @@ func discover(t *testing.T) []byte {
 	return nil
 }
 
+func duid() []byte { return []byte{0, 3, 0, 1, 2, 'b', 'e', 'r', 't', 'h'} }
+
 func setting(last byte, digest uint64) answerer.Setting {
 	b := corpus.Binding()
 	b.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24)}
@@ -57,26 +59,26 @@ func setting(last byte, digest uint64) answerer.Setting {
 func TestHoldKeepsMessagesForTheNewSetting(t *testing.T) {
 	w := &wireTap{}
 	var ignored []reason.Reason
-	a := answerer.New(w, func(x answerer.Exchange) {
-		if x.Outcome.Reply == nil {
-			ignored = append(ignored, x.Outcome.Reason)
+	a := answerer.New(w, duid(), func(x answerer.Exchange) {
+		if x.Answer == "" {
+			ignored = append(ignored, x.Reason)
 		}
 	})
 	frame := discover(t)
-	a.Punt(77, frame) // nobody there yet: silence, and no report either
+	a.Punt(77, answerer.Packet{Reason: reason.DHCP4, Frame: frame}) // nobody there yet: silence, and no report either
 	a.Answer(77, "tap7", setting(10, 1))
-	a.Punt(77, frame)
+	a.Punt(77, answerer.Packet{Reason: reason.DHCP4, Frame: frame})
 	a.Hold(77)
 	if got := a.Answering()[77]; got != 0 {
 		t.Errorf("answering %d while held, want 0", got)
 	}
 	for range 18 { // two more than are kept
-		a.Punt(77, frame)
+		a.Punt(77, answerer.Packet{Reason: reason.DHCP4, Frame: frame})
 	}
 	a.Answer(77, "tap7", setting(11, 2))
-	a.Punt(77, frame)
+	a.Punt(77, answerer.Packet{Reason: reason.DHCP4, Frame: frame})
 	a.Silence(77)
-	a.Punt(77, frame)
+	a.Punt(77, answerer.Packet{Reason: reason.DHCP4, Frame: frame})
 
 	want := []string{"192.0.2.10:77"}
 	for range 17 {
@@ -96,10 +98,10 @@ func TestHoldKeepsMessagesForTheNewSetting(t *testing.T) {
 func TestSendFailureIsReported(t *testing.T) {
 	w := &wireTap{err: errors.New("network is down")}
 	var got []answerer.Exchange
-	a := answerer.New(w, func(x answerer.Exchange) { got = append(got, x) })
+	a := answerer.New(w, duid(), func(x answerer.Exchange) { got = append(got, x) })
 	a.Answer(77, "tap7", setting(10, 1))
-	a.Punt(77, discover(t))
-	if len(got) != 1 || got[0].Err == nil || got[0].Outcome.Reason != reason.SendFailed || got[0].NIC != "tap7" {
+	a.Punt(77, answerer.Packet{Reason: reason.DHCP4, Frame: discover(t)})
+	if len(got) != 1 || got[0].Err == nil || got[0].Reason != reason.SendFailed || got[0].NIC != "tap7" {
 		t.Errorf("reported %+v", got)
 	}
 }
@@ -107,11 +109,19 @@ func TestSendFailureIsReported(t *testing.T) {
 func TestGarbageIsIgnored(t *testing.T) {
 	w := &wireTap{}
 	var got []reason.Reason
-	a := answerer.New(w, func(x answerer.Exchange) { got = append(got, x.Outcome.Reason) })
+	a := answerer.New(w, duid(), func(x answerer.Exchange) { got = append(got, x.Reason) })
 	a.Answer(77, "tap7", setting(10, 1))
-	a.Punt(77, nil)
-	a.Punt(77, []byte("not a frame at all, by no means"))
-	if diff := cmp.Diff([]reason.Reason{reason.DHCPMalformed, reason.DHCPMalformed}, got); diff != "" || len(w.sent) != 0 {
+	var want []reason.Reason
+	for _, c := range []struct{ taken, why reason.Reason }{
+		{reason.DHCP4, reason.DHCPMalformed}, {reason.DHCP6, reason.DHCPMalformed},
+		{reason.RouterSolicit, reason.NDInvalid}, {reason.NeighbourSolicit, reason.NDInvalid}, {reason.ARPRequest, reason.NDInvalid},
+		{reason.MACSpoof, reason.DHCPMalformed}, // what this agent does not know
+	} {
+		a.Punt(77, answerer.Packet{Reason: c.taken})
+		a.Punt(77, answerer.Packet{Reason: c.taken, Frame: []byte("not a frame at all, by no means")})
+		want = append(want, c.why, c.why)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(w.sent) != 0 {
 		t.Errorf("(-want +got):\n%s sent %v", diff, w.sent)
 	}
 }
@@ -120,7 +130,7 @@ func TestGarbageIsIgnored(t *testing.T) {
 // on elsewhere.
 func TestHoldIsABarrier(t *testing.T) {
 	w := &wireTap{}
-	a := answerer.New(w, func(answerer.Exchange) {})
+	a := answerer.New(w, duid(), func(answerer.Exchange) {})
 	frame := discover(t)
 	a.Answer(77, "tap7", setting(10, 1))
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -131,7 +141,7 @@ func TestHoldIsABarrier(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				a.Punt(77, frame)
+				a.Punt(77, answerer.Packet{Reason: reason.DHCP4, Frame: frame})
 			}
 		}
 	}()

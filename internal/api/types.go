@@ -34,7 +34,9 @@ type NIC struct {
 	Since  time.Time     `json:"since"`
 
 	MAC       *nic.MAC       `json:"mac,omitempty"`
-	Addresses []netip.Prefix `json:"addresses,omitempty"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"` // of both families
+	SLAAC     []netip.Prefix `json:"slaac,omitempty"`
+	Delegated []netip.Prefix `json:"delegated,omitempty"`
 	Network   string         `json:"network,omitempty"`
 	Source    string         `json:"source,omitempty"` // "dir", "socket"
 	File      string         `json:"file,omitempty"`
@@ -62,36 +64,39 @@ type Installed struct {
 	Attach    string         `json:"attach"` // "tcx", "clsact"
 	Mode      string         `json:"mode"`   // "enforce", "audit", "off", "closed"
 	MACs      []nic.MAC      `json:"macs"`
-	Sources   []netip.Prefix `json:"sources"` // permitted IPv4 sources
+	Sources   []netip.Prefix `json:"sources"`              // permitted sources of both families, but link-locals
+	LinkLocal []netip.Addr   `json:"link_local,omitempty"` // permitted, also those the guest chose
+	IPv6      bool           `json:"ipv6"`                 // whether any IPv6 passes
 	ServerID  netip.Addr     `json:"server_id"`
+	Routes    []netip.Prefix `json:"routes,omitempty"` // of a routed NIC, in the host
 	Answering bool           `json:"answering"`
 	InForce   bool           `json:"in_force"` // equal to what is desired
 }
 
 // Answers is what the NIC was told.
 type Answers struct {
-	Count map[string]uint64 `json:"count"` // by message: "OFFER", "ACK", "NAK"
+	Count map[string]uint64 `json:"count"` // by message: "OFFER", "REPLY", "RA"
 	Last  []Answer          `json:"last"`  // newest first, at most 8
 }
 
 // Answer is one exchange.
 type Answer struct {
-	Time    time.Time     `json:"time"`
-	Request string        `json:"request"`
-	Answer  string        `json:"answer,omitempty"`
-	Address netip.Addr    `json:"address,omitzero"`
-	XID     string        `json:"xid"` // hex
-	Reason  reason.Reason `json:"reason,omitempty"`
+	Time      time.Time      `json:"time"`
+	Request   string         `json:"request"`
+	Answer    string         `json:"answer,omitempty"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"` // what it is about
+	XID       string         `json:"xid,omitempty"`       // hex; ARP and neighbour discovery have none
+	Reason    reason.Reason  `json:"reason,omitempty"`
 }
 
 // Counters are frames since the guard was first attached to this interface.
 type Counters struct {
 	FromGuest uint64            `json:"from_guest"` // passed
 	ToGuest   uint64            `json:"to_guest"`   // passed
-	Taken     uint64            `json:"taken"`      // DHCP consumed for answering
+	Taken     map[string]uint64 `json:"taken"`      // consumed for answering, by kind
 	Dropped   map[string]uint64 `json:"dropped"`    // by reason
 	Audited   map[string]uint64 `json:"audited"`    // by reason: passed in audit mode
-	Ignored   map[string]uint64 `json:"ignored"`    // by reason: DHCP without an answer
+	Ignored   map[string]uint64 `json:"ignored"`    // by reason: messages without an answer
 }
 
 // Status is the agent itself.

@@ -141,7 +141,21 @@ func (r *Rules) Mode() string {
 // Digest identifies the rules' meaning; it is never 0. It is stored beside
 // the rules in the kernel, so that a restarted agent can tell whether what is
 // installed is what it wants.
-func (r *Rules) Digest() uint64 {
+func (r *Rules) Digest() uint64 { return r.DigestOn(r.Base()) }
+
+// DigestOn is Digest for rules whose base, the digest of what does not depend
+// on the link, is known: that may be a long text.
+func (r *Rules) DigestOn(base uint64) uint64 {
+	d := digest(binary.BigEndian.AppendUint64(nil, base))
+	d.number(r.Segment)
+	for _, a := range r.Answer4 {
+		d = append(d, a.AsSlice()...)
+	}
+	return d.sum()
+}
+
+// Base is the digest of what does not depend on the link.
+func (r *Rules) Base() uint64 {
 	d := digest{}
 	for _, b := range []bool{
 		r.Closed, r.Audit, r.Check.MAC, r.Check.ARP, r.Check.ND, r.Check.IP, r.Check.L2, r.Router,
@@ -152,7 +166,6 @@ func (r *Rules) Digest() uint64 {
 	d.number(r.Rate.PerSecond)
 	d.number(r.Rate.Burst)
 	d.number(uint32(r.LinkLocal))
-	d.number(r.Segment)
 	d.number(uint32(len(r.MACs)))
 	for _, m := range r.MACs {
 		d = append(d, m[:]...)
@@ -163,7 +176,7 @@ func (r *Rules) Digest() uint64 {
 			d = append(append(d, p.Addr().AsSlice()...), byte(p.Bits()))
 		}
 	}
-	for _, list := range [][]netip.Addr{{r.Gateway6}, r.Locals, r.Answer4, r.Answer6} {
+	for _, list := range [][]netip.Addr{{r.Gateway6}, r.Locals, r.Answer6} {
 		d.number(uint32(len(list)))
 		for _, a := range list {
 			d = append(d, a.AsSlice()...)
@@ -172,9 +185,7 @@ func (r *Rules) Digest() uint64 {
 	for _, t := range r.Ethertypes {
 		d = binary.BigEndian.AppendUint16(d, t)
 	}
-	h := fnv.New64a()
-	_, _ = h.Write(d) // hash.Hash never fails
-	return max(h.Sum64(), 1)
+	return d.sum()
 }
 
 // digest is the text a digest is made from.
@@ -186,6 +197,12 @@ func (d *digest) bool(b bool) {
 		return
 	}
 	*d = append(*d, 0)
+}
+
+func (d *digest) sum() uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(*d) // hash.Hash never fails
+	return max(h.Sum64(), 1)
 }
 
 func (d *digest) number(n uint32) { *d = binary.BigEndian.AppendUint32(*d, n) }

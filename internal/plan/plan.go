@@ -25,9 +25,9 @@ type Armed struct {
 type Want struct {
 	Binding *nic.Binding
 	Stale   string
-	Rules   guard.Rules
-	Digest  uint64 // of the rules
-	Answer  uint64 // of the binding
+	Rules   guard.Rules // but for what depends on the link
+	Base    uint64      // of the rules
+	Answer  uint64      // of the binding
 }
 
 // Wants is a compiled snapshot.
@@ -44,7 +44,7 @@ func Compile(s table.Snapshot) Wants {
 		rules := guard.Compile(e.Binding)
 		w.ByNIC[name] = Want{
 			Binding: e.Binding, Stale: e.Stale,
-			Rules: rules, Digest: rules.Digest(), Answer: e.Binding.Digest(),
+			Rules: rules, Base: rules.Base(), Answer: e.Binding.Digest(),
 		}
 	}
 	return w
@@ -169,25 +169,57 @@ func (c *computation) wanted(name string, w Want) {
 func (c *computation) serve(l Link, w Want) {
 	have := c.freshen(l)
 	id, why := dhcp4.ServerID(w.Binding, l.IPv4)
-	digest := AnswerDigest(w.Answer, id)
+	answer := Step{
+		Verb: Answer, NIC: l.Name, Index: l.Index, Binding: w.Binding,
+		ServerID: id, GatewayMAC: gatewayMAC(w.Binding, l),
+	}
+	answer.Digest = answer.answerDigest(w.Answer)
+	rules := w.rulesOn(l, id)
 	answering, answers := c.answering[l.Index]
-	rulesChange := have.Digest != w.Digest
+	rulesChange := have.Digest != rules.DigestOn(w.Base)
 	if answers && rulesChange {
 		c.step(Step{Verb: Hold, NIC: l.Name, Index: l.Index})
 	}
 	c.quiet(l)
 	if rulesChange || have.Attach == Detached {
-		rules := w.Rules
 		c.step(Step{Verb: Guard, NIC: l.Name, Index: l.Index, Rules: &rules, Note: guardNote(have)})
 	}
-	switch {
-	case why != reason.None:
-		c.wait(l.Name, why, "")
-		c.silence(l.Name, l.Index)
-	case answering != digest || rulesChange:
-		c.step(Step{Verb: Answer, NIC: l.Name, Index: l.Index, Binding: w.Binding, ServerID: id, Digest: digest})
+	if why != reason.None {
+		c.wait(l.Name, why, "") // IPv6 is answered all the same
+	}
+	if answering != answer.Digest || rulesChange {
+		c.step(answer)
 	}
 	c.harden(l, have)
+}
+
+func (w *Want) rulesOn(l Link, id netip.Addr) guard.Rules {
+	return w.Rules.On(w.Binding, segment(l), id)
+}
+
+// DigestOn is the digest of the rules that are wanted on a link.
+func (w *Want) DigestOn(l Link) uint64 {
+	id, _ := dhcp4.ServerID(w.Binding, l.IPv4)
+	rules := w.rulesOn(l, id)
+	return rules.DigestOn(w.Base)
+}
+
+// segment tells links apart whose link-locals may be the same: a bridge's ports
+// share one, any other link has its own.
+func segment(l Link) uint32 {
+	if l.Master != 0 {
+		return uint32(l.Master)
+	}
+	return uint32(l.Index)
+}
+
+// gatewayMAC is the MAC behind which the gateways are: of a routed NIC it is
+// the host's own, unless another is declared.
+func gatewayMAC(b *nic.Binding, l Link) nic.MAC {
+	if b.GatewayMAC.IsZero() && b.Routed {
+		return l.MAC
+	}
+	return b.GatewayMAC
 }
 
 func guardNote(have Installed) string {
@@ -378,16 +410,6 @@ func (c *computation) lock() {
 			c.step(Step{Verb: Arm, NIC: name})
 		}
 	}
-}
-
-// AnswerDigest identifies an answerer's state: the binding and the server
-// identifier resolved for it.
-func AnswerDigest(binding uint64, id netip.Addr) uint64 {
-	const prime = 1099511628211 // FNV-1a, 64 bit
-	for _, b := range id.AsSlice() {
-		binding = (binding ^ uint64(b)) * prime
-	}
-	return max(binding, 1)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/berth-net/berth/internal/guard"
@@ -35,14 +36,27 @@ func (v Verb) String() string {
 
 // Step is one change to make.
 type Step struct {
-	Verb     Verb
-	NIC      string // or a pattern, for Arm and Disarm
-	Index    int    // 0 for Arm and Disarm
-	Rules    *guard.Rules
-	Binding  *nic.Binding
-	ServerID netip.Addr
-	Digest   uint64 // of an answer
-	Note     string
+	Verb  Verb
+	NIC   string // or a pattern, for Arm and Disarm
+	Index int    // 0 for Arm and Disarm
+	Rules *guard.Rules
+	Note  string
+
+	// Of Answer:
+	Binding    *nic.Binding
+	ServerID   netip.Addr // zero: none yet
+	GatewayMAC nic.MAC    // zero: unknown
+	Digest     uint64
+}
+
+// answerDigest identifies an answerer's state: the binding, and what was
+// resolved for it on the link.
+func (s *Step) answerDigest(binding uint64) uint64 {
+	const prime = 1099511628211 // FNV-1a, 64 bit
+	for _, b := range append(s.ServerID.AsSlice(), s.GatewayMAC[:]...) {
+		binding = (binding ^ uint64(b)) * prime
+	}
+	return max(binding, 1)
 }
 
 // String is the step as logs, golden files and `berth plan` show it.
@@ -56,7 +70,7 @@ func (s Step) String() string {
 		b.WriteString(" " + describeRules(s.Rules))
 	}
 	if s.Verb == Answer {
-		fmt.Fprintf(&b, " %s from %s", describeAddress(s.Binding), s.ServerID)
+		b.WriteString(" " + describeAnswer(s.Binding, s.ServerID))
 	}
 	if s.Note != "" {
 		b.WriteString(" (" + s.Note + ")")
@@ -70,23 +84,45 @@ func describeRules(r *guard.Rules) string {
 		parts = append(parts, m.String())
 	}
 	const most = 4
-	for i, p := range r.IP4 {
+	all := slices.Concat(r.IP4, r.IP6)
+	for i, p := range all {
 		if i == most {
-			parts = append(parts, fmt.Sprintf("and %d more", len(r.IP4)-most))
+			parts = append(parts, fmt.Sprintf("and %d more", len(all)-most))
 			break
 		}
-		parts = append(parts, strings.TrimSuffix(p.String(), "/32"))
+		parts = append(parts, plain(p))
 	}
 	return strings.Join(parts, " ")
 }
 
-func describeAddress(b *nic.Binding) string {
-	switch {
-	case b.Suspended:
-		return "nothing (suspended)"
-	case b.Delivered().IsValid():
-		return b.Delivered().String()
-	default:
-		return "nothing (no IPv4)"
+// plain prints a prefix, without its length if it is one address.
+func plain(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
 	}
+	return p.String()
+}
+
+// describeAnswer says what the NIC is told, of both families.
+func describeAnswer(b *nic.Binding, id netip.Addr) string {
+	if b.Suspended {
+		return "nothing (suspended)"
+	}
+	var parts []string
+	if p := b.Delivered(); p.IsValid() {
+		from := "no server identifier yet"
+		if id.IsValid() {
+			from = "from " + id.String()
+		}
+		parts = append(parts, p.String()+" "+from)
+	}
+	if b.ServesIPv6() {
+		for _, p := range slices.Concat(b.Addresses6(), b.SLAAC, b.Delegated) {
+			parts = append(parts, p.String())
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing (no address)"
+	}
+	return strings.Join(parts, ", ")
 }

@@ -345,11 +345,11 @@ func (n *Node) describeKernel(now *api.NIC, b binding) {
 		return
 	}
 	now.Answers = &api.Answers{Count: map[string]uint64{"ACK": 1, "OFFER": 2}, Last: []api.Answer{
-		{Time: Epoch, Request: "REQUEST", Answer: "ACK", Address: in.Sources[0].Addr(), XID: "12345678"},
+		{Time: Epoch, Request: "REQUEST", Answer: "ACK", Addresses: in.Sources[:1], XID: "12345678"},
 		{Time: Epoch, Request: "DECLINE", XID: "0e345678", Reason: reason.DHCPDecline},
 	}}
 	now.Counters = &api.Counters{
-		FromGuest: 10, ToGuest: 20, Taken: 4,
+		FromGuest: 10, ToGuest: 20, Taken: map[string]uint64{"dhcp4": 4},
 		Dropped: map[string]uint64{"mac-spoof": 3, "ip4-spoof": 7}, Audited: map[string]uint64{}, Ignored: map[string]uint64{"dhcp-decline": 1},
 	}
 }

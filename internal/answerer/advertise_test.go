@@ -1,0 +1,208 @@
+package answerer_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/berth-net/berth/internal/answerer"
+	"github.com/berth-net/berth/internal/guard/corpus"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/wire"
+)
+
+// station is a working sender: it hears router advertisements, and when.
+type station struct {
+	mu   sync.Mutex
+	news *sync.Cond
+	all  []heard
+}
+
+type heard struct {
+	index    int
+	at       time.Time
+	src      netip.Addr
+	lifetime uint16   // of the router
+	prefixes []string // "prefix preferred/valid"
+}
+
+func newStation() *station {
+	s := &station{}
+	s.news = sync.NewCond(&s.mu)
+	return s
+}
+
+func (s *station) Send(index int, frame []byte) error {
+	m, err := wire.ParseICMP6(frame)
+	if err != nil {
+		return err
+	}
+	if m.Message[0] != 134 || m.HopLimit != 255 || m.Dst != netip.MustParseAddr("ff02::1") {
+		return fmt.Errorf("not an unsolicited advertisement: %x", frame)
+	}
+	h := heard{index: index, at: time.Now(), src: m.Src, lifetime: uint16(m.Message[6])<<8 | uint16(m.Message[7])}
+	for opts := m.Message[16:]; len(opts) >= 8; opts = opts[int(opts[1])*8:] {
+		if opts[0] == 3 {
+			p := netip.PrefixFrom(netip.AddrFrom16([16]byte(opts[16:32])), int(opts[2]))
+			h.prefixes = append(h.prefixes, fmt.Sprintf("%s %x/%x", p, opts[8:12], opts[4:8]))
+		}
+	}
+	s.mu.Lock()
+	s.all = append(s.all, h)
+	s.mu.Unlock()
+	s.news.Broadcast()
+	return nil
+}
+
+// wait blocks until the station has heard enough, and fails after a long time.
+func (s *station) wait(t *testing.T, what string, enough func([]heard) bool) []heard {
+	t.Helper()
+	late := time.AfterFunc(time.Minute, s.news.Broadcast)
+	defer late.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for begin := time.Now(); !enough(s.all); s.news.Wait() {
+		if time.Since(begin) > 50*time.Second {
+			t.Fatalf("%s: heard %d advertisements", what, len(s.all))
+		}
+	}
+	return slices.Clone(s.all)
+}
+
+func advertising(t *testing.T, s *station) *answerer.Answerer {
+	t.Helper()
+	a := answerer.New(s, duid(), func(answerer.Exchange) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Advertise(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// identity is a NIC with one address, advertised to every four seconds.
+func identity(digest uint64, address string) answerer.Setting {
+	b := corpus.Binding()
+	b.Addresses = []netip.Prefix{netip.MustParsePrefix(address)}
+	b.RA = nic.RA{Interval: 4, Lifetime: 1800, Preferred: 600, Valid: 1200, HopLimit: 64}
+	return answerer.Setting{Binding: b, Digest: digest}
+}
+
+// A thousand NICs that come up at once are all told, again and again, and
+// never more than 200 in any 100 ms.
+func TestAdvertisementsAreSpread(t *testing.T) {
+	const nics, rounds = 1000, 3
+	s := newStation()
+	a := advertising(t, s)
+	up := map[int]bool{}
+	for i := range nics {
+		a.Answer(i+1, fmt.Sprint("tap", i), identity(1, "2001:db8:1::10/64"))
+		up[i+1] = true
+	}
+	a.Running(up)
+	count := map[int]int{}
+	next := 0
+	all := s.wait(t, "three rounds", func(all []heard) bool {
+		for ; next < len(all); next++ {
+			count[all[next].index]++
+		}
+		for i := range nics {
+			if count[i+1] < rounds {
+				return false
+			}
+		}
+		return true
+	})
+	if most := densest(all, 100*time.Millisecond); most > 200 {
+		t.Errorf("%d advertisements within 100 ms", most)
+	}
+	gaps := map[time.Duration]bool{}
+	last := map[int]time.Time{}
+	for _, h := range all {
+		if before, ok := last[h.index]; ok {
+			gap := h.at.Sub(before)
+			gaps[gap.Round(50*time.Millisecond)] = true
+			if gap < 2900*time.Millisecond {
+				t.Fatalf("NIC %d was told again after %s", h.index, gap)
+			}
+		}
+		last[h.index] = h.at
+	}
+	if len(gaps) < 10 {
+		t.Errorf("no jitter: intervals %v", gaps)
+	}
+}
+
+// densest is the largest number of events within a span.
+func densest(all []heard, span time.Duration) int {
+	slices.SortFunc(all, func(a, b heard) int { return a.at.Compare(b.at) })
+	most, from := 0, 0
+	for i := range all {
+		for all[i].at.Sub(all[from].at) > span {
+			from++
+		}
+		most = max(most, i-from+1)
+	}
+	return most
+}
+
+// What a changed binding no longer announces is taken back at once, and stays
+// taken back; what is removed says so with its last breath.
+func TestWithdrawal(t *testing.T) {
+	s := newStation()
+	a := advertising(t, s)
+	a.Answer(7, "tap7", identity(1, "2001:db8:1::10/64"))
+	a.Running(map[int]bool{7: true})
+	s.wait(t, "the first", func(all []heard) bool { return len(all) == 1 })
+	a.Hold(7)
+	a.Answer(7, "tap7", identity(2, "2001:db8:2::10/64"))
+	s.wait(t, "after the change", func(all []heard) bool { return len(all) == 3 })
+	a.Silence(7)
+	all := s.wait(t, "the last", func(all []heard) bool { return len(all) == 4 })
+	want := [][]string{
+		{"2001:db8:1::/64 00000258/000004b0"},
+		{"2001:db8:2::/64 00000258/000004b0", "2001:db8:1::/64 00000000/00000000"},
+		{"2001:db8:2::/64 00000258/000004b0", "2001:db8:1::/64 00000000/00000000"},
+		{"2001:db8:2::/64 00000000/00000000"},
+	}
+	for i, h := range all {
+		if diff := cmp.Diff(want[i], h.prefixes); diff != "" {
+			t.Errorf("advertisement %d (-want +got):\n%s", i, diff)
+		}
+		if lifetime := []uint16{1800, 1800, 1800, 0}[i]; h.lifetime != lifetime || h.src != corpus.GLL {
+			t.Errorf("advertisement %d: router lifetime %d from %s, want %d from %s", i, h.lifetime, h.src, lifetime, corpus.GLL)
+		}
+	}
+}
+
+// A NIC whose guest is not there is not advertised to; it is as soon as it is.
+func TestDownIsSilentAndUpIsTold(t *testing.T) {
+	s := newStation()
+	a := advertising(t, s)
+	a.Answer(7, "tap7", identity(1, "2001:db8:1::10/64"))
+	a.Answer(8, "tap8", identity(1, "2001:db8:1::11/64"))
+	a.Running(map[int]bool{8: true})
+	s.wait(t, "tap8", func(all []heard) bool { return len(all) == 2 })
+	a.Running(map[int]bool{7: true})
+	all := s.wait(t, "tap7", func(all []heard) bool { return slices.ContainsFunc(all, func(h heard) bool { return h.index == 7 }) })
+	if all[0].index != 8 || all[1].index != 8 {
+		t.Errorf("tap7 was told while it was down: %+v", all)
+	}
+	heardBefore := len(all)
+	all = s.wait(t, "tap7 again", func(all []heard) bool { return len(all) == heardBefore+2 })
+	for _, h := range all[heardBefore:] {
+		if h.index != 7 {
+			t.Errorf("tap%d was told while it was down", h.index)
+		}
+	}
+}
