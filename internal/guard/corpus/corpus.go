@@ -1,9 +1,10 @@
 // Package corpus is the attacks and the must-pass frames as data: each vector
 // a few frames, and what the guard must say of each. The Go definition, the
 // kernel program and the tests on the wire all run it. The identifiers are
-// classes of attack: A Ethernet source, B IPv4, C ARP, F rogue DHCP server, G
-// DHCP client abuse, H encapsulation, K link control, L routing control, M
-// tunnels, N towards the guest, P must pass.
+// classes of attack: A Ethernet source, B IPv4, C ARP, D neighbour discovery, E
+// rogue router, F rogue DHCP server, G DHCP client abuse, H encapsulation, I
+// IPv6, K link control, L routing control, M tunnels, N towards the guest, P
+// must pass.
 //
 // Not here: anything but test data; no shipped program imports this.
 package corpus
@@ -56,6 +57,9 @@ func All() []Vector {
 	for _, class := range [][]Vector{
 		ethernet(), sources(), headers(), arps(), rogueServers(), clients(), clientAbuse(),
 		encapsulated(), otherTypes(), control(), towards(), mustPass(), mustPassTowards(),
+		neighbours(), neighbourDisguises(), advertisements(), redirects(), solicitations(), answered(),
+		rogueServers6(), clients6(), clientAbuse6(), encapsulated6(), sources6(), extensions(), control6(),
+		foreignRouters(), foreignServers6(), mustPass6(), fragments6(), neighbours6(), memberships(), mustPassTowards6(),
 	} {
 		all = append(all, class...)
 	}
@@ -97,6 +101,7 @@ func ethernet() []Vector {
 		spoof("A07", "the host's answerer", mac("02:62:65:72:74:68")),
 		spoof("A11", "one bit off", mac("52:54:00:aa:00:03")),
 		spoof("A13", "VRRP MAC without a grant", V),
+		spoof("A14", "VRRP MAC of another router", mac("00:00:5e:00:01:06")),
 		{ID: "A08", Case: "STP with foreign MAC", Frames: one(stp), Want: drop(reason.MACSpoof)},
 		{ID: "A09", Case: "DISCOVER with foreign Ethernet source, chaddr own", Want: drop(reason.MACSpoof), Frames: one(disc(func(d *dhcpFrame) { d.esrc = B }))},
 		{ID: "A10", Case: "ARP with foreign Ethernet source", Want: drop(reason.MACSpoof), Frames: one(ether(BC, B, 0x0806, arpMsg{op: 1, sha: M, spa: M4, tpa: G4}.bytes()))},
@@ -152,7 +157,7 @@ func headers() []Vector {
 	v6 := cat([]byte{0x60, 0, 0, 0, 0, 8, 17, 64}, rep(0x20, 32), make([]byte, 8))
 	return []Vector{
 		{ID: "B22", Case: "IPv6 in ethertype IPv4", Want: drop(reason.IP4Malformed), Frames: one(ether(G, M, 0x0800, v6))},
-		{ID: "B23", Case: "IPv4 in ethertype IPv6", Want: drop(reason.IPv6Closed), Frames: one(ether(G, M, 0x86dd, packet{src: B4, dst: G4, proto: udpProto, payload: udp(1, 2, nil)}.bytes()))},
+		{ID: "B23", Case: "IPv4 in ethertype IPv6", Want: drop(reason.IP6Malformed), Frames: one(ether(G, M, 0x86dd, packet{src: B4, dst: G4, proto: udpProto, payload: udp(1, 2, nil)}.bytes()))},
 		{ID: "B25", Case: "header length 16", Want: drop(reason.IP4Malformed), Frames: verIHL(0x44)},
 		{ID: "B26", Case: "header length beyond total", Want: drop(reason.IP4Malformed), Frames: verIHL(0x4f)},
 		{ID: "B27", Case: "version 5", Want: drop(reason.IP4Malformed), Frames: verIHL(0x55)},
@@ -208,6 +213,7 @@ func arps() []Vector {
 		bad("C21", "RARP reply", reason.RARP, rarp(B, arpMsg{op: 4, sha: M, tha: B, spa: M4, tpa: ip("10.6.6.6")})),
 		bad("C22", "RARP announcement", reason.RARP, rarp(BC, arpMsg{op: 3, sha: B, tha: B, spa: Any4, tpa: Any4})),
 		bad("C24", "permitted further address, another's sender MAC", reason.ARPSpoofMAC, arp(BC, arpMsg{op: 2, sha: G, tha: BC, spa: X4, tpa: X4})),
+		bad("C26", "permitted further address, VRRP sender MAC without a grant", reason.ARPSpoofMAC, arp(BC, arpMsg{op: 1, sha: V, spa: X4, tpa: X4})),
 		storm,
 	}
 }

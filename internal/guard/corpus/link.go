@@ -16,24 +16,6 @@ func llcRaw(dst, src nic.MAC, length int, body []byte) []byte {
 // ARP poison and clean own traffic.
 func encapsulated() []Vector {
 	const q, ad = 0x8100, 0x88a8
-	stacks := []struct {
-		what string
-		tags []tag
-	}{
-		{"802.1Q VID 0", []tag{{q, 0}}},
-		{"802.1Q VID 0 PCP 7", []tag{{q, 0xe000}}},
-		{"802.1Q VID 1", []tag{{q, 1}}},
-		{"802.1Q VID 42", []tag{{q, 42}}},
-		{"802.1Q VID 4095", []tag{{q, 4095}}},
-		{"802.1ad VID 0", []tag{{ad, 0}}},
-		{"802.1ad and 802.1Q, VID 0", []tag{{ad, 0}, {q, 0}}},
-		{"twice 802.1Q VID 0", []tag{{q, 0}, {q, 0}}},
-		{"ten times 802.1Q VID 0", []tag{{q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}}},
-		{"0x9100", []tag{{0x9100, 0}}},
-		{"0x9200", []tag{{0x9200, 0}}},
-		{"0x9300", []tag{{0x9300, 0}}},
-		{"QinQ 100/200", []tag{{ad, 100}, {q, 200}}},
-	}
 	inner := []struct {
 		what  string
 		frame []byte
@@ -44,7 +26,7 @@ func encapsulated() []Vector {
 	}
 	var vs []Vector
 	n := 0
-	for _, s := range stacks {
+	for _, s := range stacks() {
 		for _, i := range inner {
 			n++
 			vs = append(vs, Vector{ID: fmt.Sprintf("H%02d", n), Case: s.what + " carrying " + i.what, Frames: one(enc(i.frame, s.tags...)), Want: drop(reason.VLANTag)})
@@ -61,6 +43,31 @@ func encapsulated() []Vector {
 		Vector{ID: "H47", Case: "LLC IP", Frames: one(llcRaw(B, M, 64, cat([]byte{6, 6, 3}, packet{src: G4, dst: B4, proto: udpProto, payload: udp(1, 2, nil)}.bytes()))), Want: drop(reason.LLC)},
 		Vector{ID: "H48", Case: "tag cut off", Frames: one(enc(own, tag{q, 0})[:16]), Want: drop(reason.Truncated)},
 	)
+}
+
+// stack is VLAN tags, outermost first.
+type stack struct {
+	what string
+	tags []tag
+}
+
+func stacks() []stack {
+	const q, ad = 0x8100, 0x88a8
+	return []stack{
+		{"802.1Q VID 0", []tag{{q, 0}}},
+		{"802.1Q VID 0 PCP 7", []tag{{q, 0xe000}}},
+		{"802.1Q VID 1", []tag{{q, 1}}},
+		{"802.1Q VID 42", []tag{{q, 42}}},
+		{"802.1Q VID 4095", []tag{{q, 4095}}},
+		{"802.1ad VID 0", []tag{{ad, 0}}},
+		{"802.1ad and 802.1Q, VID 0", []tag{{ad, 0}, {q, 0}}},
+		{"twice 802.1Q VID 0", []tag{{q, 0}, {q, 0}}},
+		{"ten times 802.1Q VID 0", []tag{{q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}, {q, 0}}},
+		{"0x9100", []tag{{0x9100, 0}}},
+		{"0x9200", []tag{{0x9200, 0}}},
+		{"0x9300", []tag{{0x9300, 0}}},
+		{"QinQ 100/200", []tag{{ad, 100}, {q, 200}}},
+	}
 }
 
 // otherTypes is one frame of each ethertype that no plain guest needs.

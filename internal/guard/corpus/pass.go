@@ -71,7 +71,7 @@ func mustPassTowards() []Vector {
 		ok("P43", "towards: unicast", site(M, packet{src: ip("198.51.100.7"), dst: M4, proto: udpProto, payload: udp(1, 2, nil)})),
 		ok("P44", "towards: IGMP query", site(mac("01:00:5e:00:00:01"), packet{dst: ip("224.0.0.1"), ttl: 1, proto: igmp, payload: []byte{0x11, 100, 0, 0, 0, 0, 0, 0}})),
 		ok("P45", "towards: broadcast and DNS", site(BC, packet{dst: ip("192.0.2.255"), proto: udpProto, payload: udp(1, 2, nil)}), site(M, packet{dst: M4, proto: udpProto, payload: udp(53, 4444, rep('d', 20))})),
-		ok("P46", "towards: from port 67 to an ordinary port", site(M, packet{dst: M4, proto: udpProto, payload: udp(67, 4444, nil)})),
+		ok("P55", "towards: from port 67 to an ordinary port", site(M, packet{dst: M4, proto: udpProto, payload: udp(67, 4444, nil)})),
 		ok("N08", "towards: a neighbour claims the guest's address, seen and not hidden", ether(BC, B, 0x0806, arpMsg{op: 1, sha: B, spa: M4, tpa: M4}.bytes())),
 		ok("N09", "towards: another VM's DISCOVER", disc(func(f *dhcpFrame) { f.esrc, f.msg.chaddr = B, B })),
 	}
