@@ -2,6 +2,7 @@ package nic_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/berth-net/berth/internal/dhcp6"
+	"github.com/berth-net/berth/internal/nd"
 	"github.com/berth-net/berth/internal/nic"
 )
 
@@ -295,7 +298,7 @@ func TestValidateSizes6(t *testing.T) {
 			b := many(64, 200)
 			b.DHCP6.Mode = nic.DHCP6Off
 			return b
-		}, []string{`ra: a router advertisement with all prefixes, routes and servers takes up to 6504 bytes; 1240 fit the least IPv6 packet`}},
+		}, []string{`ra: a router advertisement with all prefixes, routes and servers takes up to 6496 bytes; 1240 fit the least IPv6 packet`}},
 		{"not announced", func() nic.Binding {
 			b := many(64, 200)
 			b.DHCP6.Mode, b.RA.Mode = nic.DHCP6Off, nic.RASite
@@ -310,5 +313,51 @@ func TestValidateSizes6(t *testing.T) {
 		if d := cmp.Diff(tt.want, got); d != "" {
 			t.Errorf("%s: -want +got\n%s", tt.name, d)
 		}
+	}
+}
+
+// What is accepted fits: the rooms that speak never have to leave anything out,
+// on the smallest link.
+func TestValidSizesFit(t *testing.T) {
+	accepted, refused := 0, 0
+	for seed := range uint64(3000) {
+		r := rand.New(rand.NewPCG(seed, 6))
+		b := good6()
+		b.MTU = 1280
+		b.Hostname, b.Domain = []string{"", "vm7", "vm7.example.org"}[r.IntN(3)], []string{"", "example.org"}[r.IntN(2)]
+		b.Search = b.Search[:r.IntN(3)]
+		for i := range r.IntN(30) {
+			b.Addresses = append(b.Addresses, prefix(fmt.Sprintf("2001:db8:77:%x::1/%d", i, 64+64*r.IntN(2))))
+		}
+		for i := range r.IntN(12) {
+			b.Delegated = append(b.Delegated, prefix(fmt.Sprintf("2001:db9:%x::/48", i)))
+			b.DNS = append(b.DNS, addr(fmt.Sprintf("2001:dba:%x::1", i)))
+		}
+		for i := range r.IntN(12) {
+			b.NTP = append(b.NTP, addr(fmt.Sprintf("2001:dba:%x::1", i)))
+			b.RA.Routes = append(b.RA.Routes, nic.RARoute{To: prefix(fmt.Sprintf("2001:dbb:%x::/%d", i, 48+i*7)), Lifetime: 60})
+		}
+		b.DHCP6.Options = b.DHCP6.Options[:r.IntN(3)]
+		if seed%2 == 0 { // the advertisement is what is near its limit
+			b.DHCP6.Mode, b.NTP = nic.DHCP6Off, nil
+		}
+		if nic.Validate(&b) != nil {
+			refused++
+			continue
+		}
+		accepted++
+		if size, limit := dhcp6.Size(&b, 18), dhcp6.Limit(&b); size > limit && b.DHCP6.Mode != nic.DHCP6Off {
+			t.Fatalf("seed %d: a reply of %d bytes, %d fit: %+v", seed, size, limit, b)
+		}
+		// Where more fits, no more than that is sent.
+		want := nd.Advertisements(nd.Router{Binding: &b, GatewayMAC: b.GatewayMAC}, nd.Withdrawn{})
+		roomy := b
+		roomy.MTU = 9000
+		if got := nd.Advertisements(nd.Router{Binding: &roomy, GatewayMAC: b.GatewayMAC}, nd.Withdrawn{}); len(got[0].Message) != len(want[0].Message) {
+			t.Fatalf("seed %d: an advertisement of %d bytes is cut to %d: %+v", seed, len(got[0].Message), len(want[0].Message), b)
+		}
+	}
+	if accepted < 500 || refused < 500 {
+		t.Errorf("%d accepted, %d refused: hardly any are near the limit", accepted, refused)
 	}
 }

@@ -247,9 +247,9 @@ func optionSizes6(b *Binding) map[uint16]int {
 	}
 	ntp := len(b.NTP) - count4(b.NTP)
 	set(23, 16*(len(b.DNS)-count4(b.DNS)))
-	set(24, namesSize(b.Search))
+	set(24, namesSize(searched(b)))
 	set(31, 16*ntp)
-	set(56, 20*ntp)
+	set(56, 24*ntp-4) // an option for each server, RFC 5908 section 4
 	if b.Hostname != "" {
 		set(39, 3+len(b.Hostname)+1+len(b.Domain)) // flags, labels, root
 	}
@@ -271,6 +271,17 @@ func optionSizes6(b *Binding) map[uint16]int {
 		m[o.Code] = len(o.Data)
 	}
 	return m
+}
+
+// searched is the search list, or at most the domain that takes its place.
+func searched(b *Binding) []string {
+	switch {
+	case len(b.Search) > 0:
+		return b.Search
+	case b.Domain != "":
+		return []string{b.Domain}
+	}
+	return []string{b.Hostname}
 }
 
 // namesSize is the length of names as RFC 1035 section 3.1 writes them.

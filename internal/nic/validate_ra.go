@@ -116,7 +116,7 @@ func (c *checker) advertisementSize() {
 	if n := len(b.DNS) - count4(b.DNS); n > 0 {
 		total += 8 + 16*n
 	}
-	total += 8 + padded(namesSize(b.Search)+len(b.Domain)+2) + padded(2+len(b.CaptivePortal))
+	total += 8 + padded(namesSize(searched(b))) + padded(2+len(b.CaptivePortal))
 	for _, r := range b.RA.Routes {
 		total += 8 + 8*((max(r.To.Bits(), 0)+63)/64)
 	}
