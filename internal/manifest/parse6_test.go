@@ -96,7 +96,7 @@ func wrong6() []mistake {
 		{"ra.routes[].to", "ra: {routes: [{to: 10.0.0.0/8}]}\n", `f:3:20: ra.routes[0].to "10.0.0.0/8": not an IPv6 prefix; IPv4 routes are written as routes`},
 		{"ra.routes[].to", "ra: {routes: [{preference: low}]}\n", `f:3:15: ra.routes[0].to: missing: a route needs a destination`},
 		{"ra.routes[].preference", "ra: {routes: [{to: 2001:db8::/32, preference: best}]}\n", `f:3:47: ra.routes[0].preference "best": must be medium, high or low`},
-		{"ra.routes[].lifetime", "ra: {lifetime: none, routes: [{to: 2001:db8::/32}]}\n", `f:3:31: ra.routes[0].lifetime: missing: the router's, which it would follow, is none`},
+		{"ra.routes[].lifetime", "ra: {routes: [{to: 2001:db8::/32, lifetime: long}]}\n", `f:3:45: ra.routes[0].lifetime "long": ` + duration},
 		{"ra.pref64", "ra: {pref64: 64:ff9b::/95}\n", `f:3:14: ra.pref64 "64:ff9b::/95": must be a /96, /64, /56, /48, /40 or /32 (RFC 8781 section 4)`},
 		{"ra.pref64", "ra: {pref64: 64:ff9b::}\n", `f:3:14: ra.pref64 "64:ff9b::": not an IPv6 prefix such as 64:ff9b::/96`},
 		{"guard.checks.nd", "guard: {checks: {nd: off}}\n", `f:3:22: guard.checks.nd "off": must be true or false`},

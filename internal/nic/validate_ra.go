@@ -66,9 +66,6 @@ func (c *checker) raRoutes() {
 		if !r.Preference.known() {
 			c.bad(field+".preference", fmt.Sprint(r.Preference), "unknown preference")
 		}
-		if r.Lifetime == 0 && a.Lifetime == 0 {
-			c.bad(field+".lifetime", "", "missing: the router's, which it would follow, is none")
-		}
 	}
 }
 
@@ -111,15 +108,17 @@ func (c *checker) advertisementSize() {
 	if b.RA.Mode != RAServe {
 		return
 	}
-	const header, linkLayer, mtu, pref64 = 16, 8, 8, 16
+	const header, linkLayer, mtu, pref64, perOption = 16, 8, 8, 16, 7
 	total := header + linkLayer + mtu + pref64 + 32*announced(b)
-	if n := len(b.DNS) - count4(b.DNS); n > 0 {
-		total += 8 + 16*n
+	servers := len(b.DNS) - count4(b.DNS)
+	total += 16*servers + 8*((servers+perOption-1)/perOption)
+	for names := range slices.Chunk(searched(b), perOption) {
+		total += 8 + padded(namesSize(names))
 	}
-	total += 8 + padded(namesSize(searched(b))) + padded(2+len(b.CaptivePortal))
 	for _, r := range b.RA.Routes {
 		total += 8 + 8*((max(r.To.Bits(), 0)+63)/64)
 	}
+	total += padded(2 + len(b.CaptivePortal))
 	if total > advertisementSpace {
 		c.bad("ra", "", "a router advertisement with all prefixes, routes and servers takes up to %d bytes; %d fit the least IPv6 packet", total, advertisementSpace)
 	}
