@@ -19,9 +19,9 @@ func rings() map[string]int {
 	return map[string]int{
 		"internal/nic": 0, "internal/reason": 0,
 		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/dhcp6": 1, "internal/table": 1, "internal/manifest": 1,
-		"internal/nd": 1, "internal/arp": 1,
+		"internal/nd": 1, "internal/arp": 1, "internal/route": 1,
 		"internal/plan":       2,
-		"internal/source/dir": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/route": 3,
+		"internal/source/dir": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3,
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
 		"internal/agent": 4,
 		"cmd/berth":      5, "cmd/berthd": 5,

@@ -107,6 +107,9 @@ func showInstalled(w io.Writer, in *api.Installed) {
 	if in.IPv6 {
 		row(w, "  link-local", orDash(join(in.LinkLocal)))
 	}
+	if len(in.Routes) > 0 {
+		row(w, "  host routes", join(in.Routes))
+	}
 	if in.ServerID.IsValid() {
 		row(w, "  server id", in.ServerID.String())
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/plan"
@@ -106,6 +107,11 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		return fmt.Errorf("%w: %w", errEnvironment, err)
 	}
 	defer closeLogged(log, socket)
+	routes, err := hostroute.Open()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errEnvironment, err)
+	}
+	defer routes.Close()
 	kept, err := store.Open(cfg.State)
 	if err != nil {
 		return err
@@ -118,7 +124,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	bindings.Networks, bindings.Owners = cfg.Networks, cfg.Owners
 	bindings.Cache = filepath.Join(cfg.State, "last-good.json")
 	a, err := agent.New(agent.Options{
-		Kernel: kernel, Lock: nft, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
+		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
 		Dir:     bindings,
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
 		Log:     log,

@@ -19,12 +19,14 @@ import (
 	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/route"
 	"github.com/berth-net/berth/internal/source/dir"
 	"github.com/berth-net/berth/internal/store"
 	"github.com/berth-net/berth/internal/table"
@@ -45,6 +47,7 @@ type Options struct {
 	Kernel  *datapath.Kernel
 	Links   *link.Watcher
 	Lock    *lock.Lock
+	Routes  *hostroute.Table
 	Dir     *dir.Source
 	Store   *store.Store
 	Sender  answerer.Sender
@@ -80,7 +83,8 @@ type Agent struct {
 	claims     map[string]claim  // by NIC: who keeps what in a conflict
 	loud       map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release    map[string]bool
-	armed      plan.Armed // as the loop last left the second lock
+	routed     map[int]route.State // as the last pass found it
+	armed      plan.Armed          // as the loop last left the second lock
 	failed     map[string]failure
 	since      map[string]standing
 	lockError  string

@@ -102,7 +102,13 @@ func (a *Agent) show(v *view, name string) (api.NIC, error) {
 		return n, nil
 	}
 	n.Link = &api.Link{Index: l.Index, MAC: l.MAC.String(), Kind: l.Kind, OperState: l.OperState, Bridge: v.name(l.Master)}
-	return n, a.showKernel(&n, v.installed[l.Index].Attach, want, l)
+	if err := a.showKernel(&n, v.installed[l.Index].Attach, want, l); err != nil || n.Installed == nil {
+		return n, err
+	}
+	for _, r := range v.routed[l.Index].Routes {
+		n.Installed.Routes = append(n.Installed.Routes, r.To)
+	}
+	return n, nil
 }
 
 func showBinding(n *api.NIC, b *nic.Binding) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/plan"
@@ -25,7 +26,7 @@ func (a *Agent) pass() (pending bool) {
 		return false
 	}
 	a.noticeTampering(in.Armed)
-	a.armed = in.Armed
+	a.armed, a.routed = in.Armed, in.Routed
 	p := plan.Compute(in)
 	a.failed = map[string]failure{}
 	harden := a.apply(p.Steps)
@@ -83,6 +84,9 @@ func (a *Agent) gather() (plan.Input, error) {
 		Sealed:    a.sealed,
 		Release:   a.release,
 	}
+	if in.Routed, err = a.opt.Routes.Installed(); err != nil {
+		return plan.Input{}, fmt.Errorf("read routes: %w", err)
+	}
 	in.Quiet = a.readQuiet(links, in.Armed)
 	return in, nil
 }
@@ -109,10 +113,18 @@ func (a *Agent) readQuiet(links []plan.Link, armed plan.Armed) map[int]bool {
 	quiet := map[int]bool{}
 	for _, l := range links {
 		if locked[l.Name] || a.concerns(l.Name) {
-			quiet[l.Index] = link.IsQuiet(l.Name)
+			quiet[l.Index] = a.isQuiet(l.Name)
 		}
 	}
 	return quiet
+}
+
+// isQuiet reports whether the host's IPv6 on a port is as its binding wants it.
+func (a *Agent) isQuiet(name string) bool {
+	if b := a.wants.ByNIC[name].Binding; b != nil && b.Routed && b.ServesIPv6() {
+		return hostroute.IsPrepared(name)
+	}
+	return link.IsQuiet(name)
 }
 
 func (a *Agent) concerns(name string) bool {
@@ -174,7 +186,7 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
 			harden = append(harden, s)
 		default:
 			err := a.applyStep(s)
-			if s.Verb == plan.Quiet {
+			if s.Verb == plan.Quiet || s.Verb == plan.Prepare {
 				a.tellLoud(s, err)
 				continue
 			}
@@ -212,6 +224,12 @@ func (a *Agent) applyStep(s plan.Step) error {
 		a.answerer.Silence(s.Index)
 	case plan.Quiet:
 		return link.Quiet(s.NIC)
+	case plan.Prepare:
+		return hostroute.Prepare(s.NIC)
+	case plan.Unroute:
+		return a.opt.Routes.Remove(s.Index)
+	case plan.Route:
+		return a.opt.Routes.Apply(a.routed[s.Index], s.Want)
 	case plan.Close, plan.Guard:
 		return a.opt.Kernel.Guard(s.Index, s.NIC, *s.Rules)
 	case plan.Answer:

@@ -9,6 +9,7 @@ import (
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/route"
 	"github.com/berth-net/berth/internal/source/dir"
 )
 
@@ -28,6 +29,7 @@ type view struct {
 	byName     map[string]plan.Link
 	byIndex    map[int]plan.Link
 	installed  map[int]plan.Installed
+	routed     map[int]route.State
 	standings  map[string]standing
 	lockError  string
 	armed      int
@@ -43,6 +45,7 @@ func (a *Agent) publish(in plan.Input, p plan.Plan) {
 		generation: a.generation, dir: a.dir, stored: a.stored, wants: a.wants,
 		byName: map[string]plan.Link{}, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
 		standings: map[string]standing{},
+		routed:    in.Routed,
 		lockError: a.lockError, armed: len(a.armed.Names) + len(a.armed.Patterns),
 		changed: make(chan struct{}),
 	}

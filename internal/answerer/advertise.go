@@ -37,7 +37,7 @@ func (s schedule) Less(i, j int) bool { return s[i].at.Before(s[j].at) }
 func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 
 // Push implements heap.Interface.
-func (s *schedule) Push(x any) { *s = append(*s, x.(appointment)) } //nolint:errcheck,forcetypeassert // ours alone
+func (s *schedule) Push(x any) { *s = append(*s, x.(appointment)) } //nolint:forcetypeassert // ours alone
 
 // Pop implements heap.Interface.
 func (s *schedule) Pop() any {

@@ -113,8 +113,11 @@ func TestGarbageIsIgnored(t *testing.T) {
 	a.Answer(77, "tap7", setting(10, 1))
 	var want []reason.Reason
 	for _, c := range []struct{ taken, why reason.Reason }{
-		{reason.DHCP4, reason.DHCPMalformed}, {reason.DHCP6, reason.DHCPMalformed},
-		{reason.RouterSolicit, reason.NDInvalid}, {reason.NeighbourSolicit, reason.NDInvalid}, {reason.ARPRequest, reason.NDInvalid},
+		{reason.DHCP4, reason.DHCPMalformed},
+		{reason.DHCP6, reason.DHCPMalformed},
+		{reason.RouterSolicit, reason.NDInvalid},
+		{reason.NeighbourSolicit, reason.NDInvalid},
+		{reason.ARPRequest, reason.NDInvalid},
 		{reason.MACSpoof, reason.DHCPMalformed}, // what this agent does not know
 	} {
 		a.Punt(77, answerer.Packet{Reason: c.taken})

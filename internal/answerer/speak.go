@@ -25,8 +25,9 @@ func (a *Answerer) speak(p *port, packet Packet) (Exchange, []byte) {
 		return p.nd(packet.Frame)
 	case reason.ARPRequest:
 		return p.arp(packet.Frame)
+	default: // of a kernel program newer than this daemon
+		return Exchange{Reason: reason.DHCPMalformed}, nil
 	}
-	return Exchange{Reason: reason.DHCPMalformed}, nil
 }
 
 func (p *port) dhcp4(frame []byte) (Exchange, []byte) {

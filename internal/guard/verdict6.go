@@ -185,7 +185,7 @@ func (r *Rules) checkIP6(f Frame, p *ip6, c *claims) reason.Reason {
 			c.add(p.src)
 		}
 	}
-	if p.odd || p.alert && !(p.icmp() && isMLD(p.kind)) {
+	if p.odd || p.alert && (!p.icmp() || !isMLD(p.kind)) {
 		return reason.IP6Options
 	}
 	if why := checkFragment6(p); why != reason.None {

@@ -12,6 +12,7 @@ import (
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/route"
 	"github.com/berth-net/berth/internal/table"
 )
 
@@ -55,8 +56,9 @@ type Input struct {
 	Wants     Wants
 	Links     []Link
 	Installed []Installed
-	Answering map[int]uint64 // by ifindex: AnswerDigest of what the answerer holds
-	Quiet     map[int]bool   // by ifindex: the host's own IPv6 is off there
+	Answering map[int]uint64      // by ifindex: AnswerDigest of what the answerer holds
+	Quiet     map[int]bool        // by ifindex: the host's own IPv6 is off there, or prepared if routed
+	Routed    map[int]route.State // by ifindex: the host's routes to it
 	Armed     Armed
 	Policy    Policy
 	TCX       bool
@@ -180,10 +182,15 @@ func (c *computation) serve(l Link, w Want) {
 	if answers && rulesChange {
 		c.step(Step{Verb: Hold, NIC: l.Name, Index: l.Index})
 	}
-	c.quiet(l)
+	if w.Binding.Routed && w.Binding.ServesIPv6() {
+		c.quiet(l, Prepare)
+	} else {
+		c.quiet(l, Quiet)
+	}
 	if rulesChange || have.Attach == Detached {
 		c.step(Step{Verb: Guard, NIC: l.Name, Index: l.Index, Rules: &rules, Note: guardNote(have)})
 	}
+	c.route(l, w.Binding)
 	if why != reason.None {
 		c.wait(l.Name, why, "") // IPv6 is answered all the same
 	}
@@ -245,9 +252,29 @@ func (c *computation) freshen(l Link) Installed {
 	return have
 }
 
-func (c *computation) quiet(l Link) {
+func (c *computation) quiet(l Link, how Verb) {
 	if !c.in.Quiet[l.Index] {
-		c.step(Step{Verb: Quiet, NIC: l.Name, Index: l.Index})
+		c.step(Step{Verb: how, NIC: l.Name, Index: l.Index})
+	}
+}
+
+// route brings the host's routes to the NIC up to its binding. The kernel takes
+// none for a link that is down, and drops what it had.
+func (c *computation) route(l Link, b *nic.Binding) {
+	want := route.Of(b)
+	want.Index = l.Index
+	switch {
+	case !l.Up || c.in.Routed[l.Index].Is(want):
+	case len(want.Routes) == 0:
+		c.unroute(l.Name, l.Index)
+	default:
+		c.step(Step{Verb: Route, NIC: l.Name, Index: l.Index, Want: want})
+	}
+}
+
+func (c *computation) unroute(name string, index int) {
+	if _, any := c.in.Routed[index]; any {
+		c.step(Step{Verb: Unroute, NIC: name, Index: index})
 	}
 }
 
@@ -266,6 +293,7 @@ func (c *computation) silence(name string, index int) {
 
 func (c *computation) forget(i Installed, note string) {
 	c.silence(i.Name, i.Index)
+	c.unroute(i.Name, i.Index)
 	c.step(Step{Verb: Forget, NIC: i.Name, Index: i.Index, Note: note})
 }
 
@@ -297,7 +325,8 @@ func (c *computation) refused(name string, r table.Refusal) {
 func (c *computation) close(l Link, have Installed) {
 	closed := guard.ClosedRules()
 	c.silence(l.Name, l.Index)
-	c.quiet(l)
+	c.unroute(l.Name, l.Index)
+	c.quiet(l, Quiet)
 	if have.Digest != closed.Digest() || have.Attach == Detached {
 		c.step(Step{Verb: Close, NIC: l.Name, Index: l.Index, Rules: &closed})
 	}

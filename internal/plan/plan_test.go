@@ -15,6 +15,7 @@ import (
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/route"
 	"github.com/berth-net/berth/internal/table"
 )
 
@@ -41,7 +42,7 @@ type world struct {
 }
 
 func newWorld(bindings ...*nic.Binding) *world {
-	w := &world{in: plan.Input{Answering: map[int]uint64{}, Quiet: map[int]bool{}, Sealed: true, TCX: true}}
+	w := &world{in: plan.Input{Answering: map[int]uint64{}, Quiet: map[int]bool{}, Routed: map[int]route.State{}, Sealed: true, TCX: true}}
 	w.declare(bindings...)
 	return w
 }
@@ -81,8 +82,12 @@ func (w *world) step(s plan.Step) {
 		w.in.Answering[s.Index] = 0
 	case plan.Silence:
 		delete(w.in.Answering, s.Index)
-	case plan.Quiet:
+	case plan.Quiet, plan.Prepare:
 		w.in.Quiet[s.Index] = true
+	case plan.Route:
+		w.in.Routed[s.Index] = stateOf(s.Want)
+	case plan.Unroute:
+		delete(w.in.Routed, s.Index)
 	case plan.Close, plan.Guard:
 		i := w.installed(s.Index)
 		i.Name, i.Digest = s.NIC, s.Rules.Digest()
@@ -260,6 +265,71 @@ func TestUnfitLinks(t *testing.T) {
 	s := &story{t: t, w: w}
 	s.turn("bindings for what is no guest's port")
 	s.golden("unfit")
+}
+
+func stateOf(w route.Want) route.State {
+	s := route.State{Routes: w.Routes}
+	for _, a := range w.Neighbours {
+		s.Neighbours = append(s.Neighbours, route.Neighbour{Addr: a, MAC: w.MAC})
+	}
+	return s
+}
+
+func dual(name string, last byte) *nic.Binding {
+	b := binding(name, last)
+	b.Addresses = append(b.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: last}), 64))
+	b.Gateway6 = netip.MustParseAddr("fe80::1")
+	return b
+}
+
+func TestIPv6(t *testing.T) {
+	w := newWorld(dual("tap7", 10))
+	s := &story{t: t, w: w}
+	port := tap("tap7", 77)
+	port.Master = 3
+	w.links(port)
+	s.turn("a dual-stack NIC on a bridge")
+	port.Master = 4
+	w.links(port)
+	s.turn("it is moved to another bridge: its link-locals are told apart from others there")
+	prefix := dual("tap7", 10)
+	prefix.SLAAC = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
+	prefix.Delegated = []netip.Prefix{netip.MustParsePrefix("2001:db8:100::/56")}
+	w.declare(prefix)
+	s.turn("prefixes are added")
+	w.declare(binding("tap7", 10))
+	s.turn("it loses its IPv6")
+	s.golden("ipv6")
+}
+
+func TestRouted(t *testing.T) {
+	b := dual("tap7", 10)
+	b.Routed, b.Neighbours = true, nic.NeighboursAll
+	w := newWorld(b)
+	s := &story{t: t, w: w}
+	down := tap("tap7", 77)
+	down.Up = false
+	w.links(down)
+	s.turn("a routed NIC whose link is down")
+	w.links(tap("tap7", 77))
+	s.turn("it comes up")
+	delete(w.in.Routed, 77)
+	s.turn("somebody flushed the routes")
+	changed := *b
+	changed.Addresses = b.Addresses[1:]
+	w.declare(&changed)
+	s.turn("it loses its IPv4 address")
+	bridged := dual("tap7", 10)
+	w.declare(bridged)
+	w.in.Quiet[77] = false
+	s.turn("it is routed no longer")
+	w.declare(b)
+	w.in.Quiet[77] = false
+	s.turn("and again")
+	w.declare()
+	w.in.Quiet[77] = false
+	s.turn("its binding is removed")
+	s.golden("routed")
 }
 
 func TestServerIDFromInterface(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/route"
 )
 
 // Verb is what a step does. Their order is the order of a plan.
@@ -21,9 +22,12 @@ const (
 	Hold                // keep the NIC's messages while its rules change
 	Silence             // stop answering
 	Quiet               // switch the host's own IPv6 off on the port
+	Prepare             // of a routed NIC: on, but with nothing to say
 	Forget              // remove what is installed for an ifindex: its device is gone, or released
+	Unroute             // take the host's routes to the NIC away
 	Close               // rules that let nothing pass
 	Guard               // rules of the binding
+	Route               // the host's routes to a routed NIC
 	Answer              // answer from the binding
 	Disarm              // the second lock lets the name go
 	Harden              // pinned tcx links instead of clsact filters
@@ -31,7 +35,7 @@ const (
 
 // String names the verb.
 func (v Verb) String() string {
-	return [...]string{"arm", "hold", "silence", "quiet", "forget", "close", "guard", "answer", "disarm", "harden"}[v]
+	return [...]string{"arm", "hold", "silence", "quiet", "prepare", "forget", "unroute", "close", "guard", "route", "answer", "disarm", "harden"}[v]
 }
 
 // Step is one change to make.
@@ -41,6 +45,9 @@ type Step struct {
 	Index int    // 0 for Arm and Disarm
 	Rules *guard.Rules
 	Note  string
+
+	// Of Route:
+	Want route.Want
 
 	// Of Answer:
 	Binding    *nic.Binding
@@ -69,6 +76,9 @@ func (s Step) String() string {
 	if s.Rules != nil && !s.Rules.Closed {
 		b.WriteString(" " + describeRules(s.Rules))
 	}
+	if s.Verb == Route {
+		b.WriteString(" " + describeRoutes(s.Want))
+	}
 	if s.Verb == Answer {
 		b.WriteString(" " + describeAnswer(s.Binding, s.ServerID))
 	}
@@ -83,14 +93,26 @@ func describeRules(r *guard.Rules) string {
 	for _, m := range r.MACs {
 		parts = append(parts, m.String())
 	}
+	var sources []string
+	for _, p := range slices.Concat(r.IP4, r.IP6) {
+		sources = append(sources, plain(p))
+	}
+	return strings.TrimSpace(strings.Join(parts, " ") + " " + shorten(sources))
+}
+
+func describeRoutes(w route.Want) string {
+	var parts []string
+	for _, r := range w.Routes {
+		parts = append(parts, plain(r.To))
+	}
+	return shorten(parts)
+}
+
+// shorten keeps a line readable.
+func shorten(parts []string) string {
 	const most = 4
-	all := slices.Concat(r.IP4, r.IP6)
-	for i, p := range all {
-		if i == most {
-			parts = append(parts, fmt.Sprintf("and %d more", len(all)-most))
-			break
-		}
-		parts = append(parts, plain(p))
+	if len(parts) > most {
+		parts = append(slices.Clone(parts[:most]), fmt.Sprintf("and %d more", len(parts)-most))
 	}
 	return strings.Join(parts, " ")
 }

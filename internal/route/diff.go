@@ -2,34 +2,34 @@ package route
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 )
 
-// verb is what a step does.
-type verb uint8
+// Verb is what a step does.
+type Verb uint8
 
+// The verbs.
 const (
-	setNeighbour verb = iota // made or overwritten
-	addRoute                 // refused if another is there
-	setRoute                 // put in the place of ours to the same destination
-	delRoute
-	delNeighbour
+	SetNeighbour Verb = iota // made or overwritten
+	AddRoute                 // refused if another is there
+	SetRoute                 // put in the place of ours to the same destination
+	DelRoute
+	DelNeighbour
 )
 
-// step is one change of the kernel's tables.
-type step struct {
-	verb      verb
-	route     Route
-	neighbour Neighbour
+// Step is one change of the kernel's tables.
+type Step struct {
+	Verb      Verb
+	Route     Route
+	Neighbour Neighbour
 }
 
 // String is how a failed step is named.
-func (s step) String() string {
-	if s.verb == setNeighbour || s.verb == delNeighbour {
-		return fmt.Sprintf("neighbour %v lladdr %v", s.neighbour.Addr, s.neighbour.MAC)
+func (s Step) String() string {
+	if s.Verb == SetNeighbour || s.Verb == DelNeighbour {
+		return fmt.Sprintf("neighbour %v lladdr %v", s.Neighbour.Addr, s.Neighbour.MAC)
 	}
-	return "route " + s.route.String()
+	return "route " + s.Route.String()
 }
 
 // String is the route as iproute2 writes it.
@@ -40,14 +40,14 @@ func (r Route) String() string {
 	return r.To.String()
 }
 
-// diff returns the steps from have to w. A route is never without its
+// Diff returns the steps from have to w. A route is never without its
 // neighbour, or the host would resolve it, and nothing that stays wanted is
 // gone in between.
-func diff(have State, w Want) []step {
-	var first, last []step
-	for _, n := range w.neighbours() {
+func Diff(have State, w Want) []Step {
+	var first, last []Step
+	for _, n := range w.entries() {
 		if !slices.Contains(have.Neighbours, n) {
-			first = append(first, step{verb: setNeighbour, neighbour: n})
+			first = append(first, Step{Verb: SetNeighbour, Neighbour: n})
 		}
 	}
 	for _, r := range w.Routes {
@@ -56,40 +56,26 @@ func diff(have State, w Want) []step {
 		}
 	}
 	for _, r := range have.Routes {
-		replaced := func(s step) bool { return s.verb == setRoute && s.route.To == r.To }
+		replaced := func(s Step) bool { return s.Verb == SetRoute && s.Route.To == r.To }
 		if !slices.Contains(w.Routes, r) && !slices.ContainsFunc(first, replaced) {
-			last = append(last, step{verb: delRoute, route: r})
+			last = append(last, Step{Verb: DelRoute, Route: r})
 		}
 	}
 	for _, n := range have.Neighbours {
 		if !slices.Contains(w.Neighbours, n.Addr) {
-			last = append(last, step{verb: delNeighbour, neighbour: n})
+			last = append(last, Step{Verb: DelNeighbour, Neighbour: n})
 		}
 	}
 	return append(first, last...)
 }
 
-func routeStep(have []Route, r Route) (s step, needed bool) {
+func routeStep(have []Route, r Route) (s Step, needed bool) {
 	if slices.Contains(have, r) {
-		return step{}, false
+		return Step{}, false
 	}
 	same := func(x Route) bool { return x.To == r.To }
 	if slices.ContainsFunc(have, same) {
-		return step{verb: setRoute, route: r}, true
+		return Step{Verb: SetRoute, Route: r}, true
 	}
-	return step{verb: addRoute, route: r}, true
-}
-
-// heldError says that a destination has another route. The kernel would take
-// ours beside it under another metric, and one of them would be dead.
-type heldError struct {
-	to netip.Prefix
-	by string // empty if it could not be found
-}
-
-func (e heldError) Error() string {
-	if e.by == "" {
-		return fmt.Sprintf("route %v: there is another route to it", e.to)
-	}
-	return fmt.Sprintf("route %v: there is another route to it: %s", e.to, e.by)
+	return Step{Verb: AddRoute, Route: r}, true
 }

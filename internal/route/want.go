@@ -1,12 +1,9 @@
-// Package route installs what makes the host the router of a routed NIC: host
+// Package route derives what makes the host the router of a routed NIC: host
 // routes to the NIC's addresses and prefixes, and permanent neighbours in
 // place of ARP and neighbour discovery, which would need an address of the
 // host's in the guest's subnet. docs/decisions/0008-routed.md says why so.
 //
-// Not here: forwarding as such, which is the host's to switch on (ip_forward,
-// net.ipv6.conf.all.forwarding), policy routing (only the main table is
-// written), and the guest's own ARP requests and solicitations, which the
-// guard's program takes before the host's stack sees them (datapath).
+// Not here: the kernel's tables (hostroute).
 package route
 
 import (
@@ -103,10 +100,10 @@ func standIn(b *nic.Binding, to netip.Prefix) netip.Addr {
 
 // Is reports whether the kernel's state is what is wanted.
 func (s State) Is(w Want) bool {
-	return slices.Equal(s.Routes, w.Routes) && slices.Equal(s.Neighbours, w.neighbours())
+	return slices.Equal(s.Routes, w.Routes) && slices.Equal(s.Neighbours, w.entries())
 }
 
-func (w Want) neighbours() []Neighbour {
+func (w Want) entries() []Neighbour {
 	out := make([]Neighbour, len(w.Neighbours))
 	for i, a := range w.Neighbours {
 		out[i] = Neighbour{a, w.MAC}
@@ -114,8 +111,8 @@ func (w Want) neighbours() []Neighbour {
 	return out
 }
 
-// sort brings what was read into Want's order.
-func (s *State) sort() {
+// Sort brings what was read into Want's order.
+func (s *State) Sort() {
 	slices.SortFunc(s.Routes, func(a, b Route) int {
 		return cmp.Or(comparePrefix(a.To, b.To), a.Via.Compare(b.Via))
 	})

@@ -14,8 +14,6 @@ import (
 
 var guestMAC = nic.MAC{0x52, 0x54, 0, 0xaa, 0, 1}
 
-const guestLL = "fe80::5054:ff:feaa:1"
-
 func prefixes(s string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, f := range strings.Fields(s) {
@@ -41,7 +39,7 @@ func text(w Want) string {
 	for _, r := range w.Routes {
 		fmt.Fprintln(&b, r)
 	}
-	for _, n := range w.neighbours() {
+	for _, n := range w.entries() {
 		fmt.Fprintln(&b, n.Addr, "is", n.MAC)
 	}
 	return b.String()
@@ -124,7 +122,7 @@ func TestOfCanonical(t *testing.T) {
 	}
 }
 
-func state(w Want) State { return State{Routes: w.Routes, Neighbours: w.neighbours()} }
+func state(w Want) State { return State{Routes: w.Routes, Neighbours: w.entries()} }
 
 func TestStateIs(t *testing.T) {
 	w := Of(routed())
@@ -147,8 +145,8 @@ func TestStateIs(t *testing.T) {
 
 func steps(have State, w Want) string {
 	var b strings.Builder
-	for _, s := range diff(have, w) {
-		fmt.Fprintln(&b, [...]string{"set", "add", "set", "del", "del"}[s.verb], s)
+	for _, s := range Diff(have, w) {
+		fmt.Fprintln(&b, [...]string{"set", "add", "set", "del", "del"}[s.Verb], s)
 	}
 	return b.String()
 }

@@ -256,11 +256,11 @@ func checkAnswers(t *testing.T, last []api.Answer) {
 	t.Helper()
 	var got []string
 	for _, a := range slices.Backward(last) { // oldest first
-		got = append(got, a.Request+" "+a.Answer+" "+a.Address.String())
+		got = append(got, a.Request+" "+a.Answer+" "+fmt.Sprint(a.Addresses))
 	}
-	want := []string{"DISCOVER OFFER 192.0.2.10", "REQUEST ACK 192.0.2.10", "REQUEST ACK 192.0.2.10"}
+	want := []string{"DISCOVER OFFER [192.0.2.10/32]", "REQUEST ACK [192.0.2.10/32]", "REQUEST ACK [192.0.2.10/32]"}
 	for len(want) < len(got) {
-		want = append(want, "REQUEST ACK 192.0.2.10")
+		want = append(want, "REQUEST ACK [192.0.2.10/32]")
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)

@@ -1,4 +1,4 @@
-package route
+package hostroute
 
 import (
 	"encoding/binary"
@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/route"
 )
 
 // entry is a route as the kernel tells it, of whomever.
 type entry struct {
-	Route
+	route.Route
 	index    int // 0: several next hops, or none
 	table    uint32
 	kind     uint8
@@ -54,7 +55,7 @@ func family(a netip.Addr) uint8 {
 func attr(kind int, value []byte) nl.NetlinkRequestData { return nl.NewRtAttr(kind, value) }
 
 // routeMessage is struct rtmsg and its attributes (rtnetlink(7)).
-func routeMessage(index int, r Route) []nl.NetlinkRequestData {
+func routeMessage(index int, r route.Route) []nl.NetlinkRequestData {
 	m := nl.NewRtMsg()
 	m.Family, m.Dst_len, m.Protocol = family(r.To.Addr()), uint8(r.To.Bits()), Protocol
 	data := []nl.NetlinkRequestData{
@@ -71,7 +72,7 @@ func routeMessage(index int, r Route) []nl.NetlinkRequestData {
 
 // goneRouteMessage asks for the removal of the very route: destination,
 // protocol, link and next hop must agree, so that no other one can be hit.
-func goneRouteMessage(index int, r Route) []nl.NetlinkRequestData {
+func goneRouteMessage(index int, r route.Route) []nl.NetlinkRequestData {
 	data := routeMessage(index, r)
 	m := nl.NewRtDelMsg() // of any scope
 	m.Family, m.Dst_len, m.Protocol = family(r.To.Addr()), uint8(r.To.Bits()), Protocol
@@ -132,7 +133,7 @@ func parseRoute(b []byte) (entry, error) {
 
 // neighbourMessage is struct ndmsg and its attributes. A permanent entry is
 // never resolved, never ages, and the guest's ARP or NA cannot change it.
-func neighbourMessage(index int, n Neighbour) []nl.NetlinkRequestData {
+func neighbourMessage(index int, n route.Neighbour) []nl.NetlinkRequestData {
 	return []nl.NetlinkRequestData{
 		&netlink.Ndmsg{Family: family(n.Addr), Index: uint32(index), State: netlink.NUD_PERMANENT, Type: unix.RTN_UNICAST},
 		attr(netlink.NDA_DST, n.Addr.AsSlice()),
@@ -152,7 +153,7 @@ func neighbourFilter(index int) []nl.NetlinkRequestData {
 // ndmsgLen is the size of struct ndmsg.
 const ndmsgLen = 12
 
-func parseNeighbour(b []byte) (index int, n Neighbour, ours bool, err error) {
+func parseNeighbour(b []byte) (index int, n route.Neighbour, ours bool, err error) {
 	if len(b) < ndmsgLen {
 		return 0, n, false, fmt.Errorf("neighbour message of %d bytes", len(b))
 	}

@@ -1,4 +1,4 @@
-package route
+package hostroute
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/route"
 	"github.com/berth-net/berth/internal/testenv"
 )
 
@@ -46,13 +47,13 @@ func port(t testing.TB, ns *testenv.NS, name string) int {
 }
 
 // wanted is Of on a link.
-func wanted(index int, b *nic.Binding) Want {
-	w := Of(b)
+func wanted(index int, b *nic.Binding) route.Want {
+	w := route.Of(b)
 	w.Index = index
 	return w
 }
 
-func apply(t testing.TB, table *Table, w Want) {
+func apply(t testing.TB, table *Table, w route.Want) {
 	t.Helper()
 	if err := table.Apply(installed(t, table)[w.Index], w); err != nil {
 		t.Fatal(err)
@@ -60,7 +61,7 @@ func apply(t testing.TB, table *Table, w Want) {
 	holds(t, table, w)
 }
 
-func holds(t testing.TB, table *Table, w Want) {
+func holds(t testing.TB, table *Table, w route.Want) {
 	t.Helper()
 	have := installed(t, table)[w.Index]
 	if diff := cmp.Diff(state(w), have, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -69,7 +70,7 @@ func holds(t testing.TB, table *Table, w Want) {
 	}
 }
 
-func installed(t testing.TB, table *Table) map[int]State {
+func installed(t testing.TB, table *Table) map[int]route.State {
 	t.Helper()
 	all, err := table.Installed()
 	if err != nil {
@@ -115,7 +116,7 @@ fe80::5054:ff:feaa:1 lladdr 52:54:00:aa:00:01 PERMANENT proto 98
 		t.Errorf("-want +iproute2:\n%s", diff)
 	}
 	apply(t, table, w) // again: the same
-	if err := table.Apply(State{}, w); err != nil {
+	if err := table.Apply(route.State{}, w); err != nil {
 		t.Errorf("with old knowledge: %v", err)
 	}
 	holds(t, table, w)
@@ -191,7 +192,7 @@ func TestKernelForeign(t *testing.T) {
 				c.binding(b)
 			}
 			w := wanted(index, b)
-			err := table.Apply(State{}, w)
+			err := table.Apply(route.State{}, w)
 			say := strings.Replace(c.say, "#N", "#"+itoa(other), 1)
 			if err == nil || !strings.Contains(err.Error(), say) {
 				t.Errorf("error %v does not say %q", err, say)
@@ -230,7 +231,7 @@ func TestKernelTwoLinks(t *testing.T) {
 	a := &nic.Binding{MAC: guestMAC, Routed: true, Addresses: prefixes("192.0.2.10/24 2001:db8:1::10/64")}
 	b := &nic.Binding{MAC: nic.MAC{0x52, 0x54, 0, 0xaa, 0, 2}, Routed: true, Addresses: prefixes("192.0.2.20/24 192.0.2.10/24")}
 	apply(t, table, wanted(one, a))
-	err := table.Apply(State{}, wanted(two, b))
+	err := table.Apply(route.State{}, wanted(two, b))
 	if err == nil || !strings.Contains(err.Error(), "192.0.2.10/32 dev #"+itoa(one)+" proto 98") {
 		t.Errorf("the other NIC of ours is not named: %v", err)
 	}
@@ -286,7 +287,7 @@ func TestKernelLinkStates(t *testing.T) {
 	if all := installed(t, table); len(all) != 0 {
 		t.Errorf("down, and left: %v", all)
 	}
-	if err := table.Apply(State{}, w); !errors.Is(err, unix.ENETDOWN) {
+	if err := table.Apply(route.State{}, w); !errors.Is(err, unix.ENETDOWN) {
 		t.Errorf("on a link that is down: %v", err)
 	}
 	ns.SetUp("tap7")
@@ -295,11 +296,11 @@ func TestKernelLinkStates(t *testing.T) {
 	if err := table.Remove(index); err != nil {
 		t.Errorf("remove from a link that is gone: %v", err)
 	}
-	if err := table.Apply(State{}, w); !errors.Is(err, unix.ENODEV) {
+	if err := table.Apply(route.State{}, w); !errors.Is(err, unix.ENODEV) {
 		t.Errorf("apply to a link that is gone: %v", err)
 	}
 	for _, bad := range []int{0, -1} {
-		if table.Apply(State{}, Want{Index: bad}) == nil {
+		if table.Apply(route.State{}, route.Want{Index: bad}) == nil {
 			t.Errorf("index %d was accepted", bad)
 		}
 	}

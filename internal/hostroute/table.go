@@ -1,4 +1,11 @@
-package route
+// Package hostroute is the edge to the host's routes and neighbours: it brings
+// one link's to what package route derives for a routed NIC.
+//
+// Not here: forwarding as such, which is the host's to switch on (ip_forward,
+// net.ipv6.conf.all.forwarding), policy routing (only the main table is
+// written), and the guest's own ARP requests and solicitations, which the
+// guard's program takes before the host's stack sees them (datapath).
+package hostroute
 
 import (
 	"encoding/binary"
@@ -8,6 +15,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-net/berth/internal/route"
 )
 
 // Protocol marks our routes and neighbours; iproute2's rt_protos names no 98.
@@ -54,7 +63,7 @@ func (t *Table) Close() { t.sockets[unix.NETLINK_ROUTE].Close() }
 
 // Installed returns what every link has of ours, by ifindex. It costs three
 // dumps; the kernel filters the two of routes.
-func (t *Table) Installed() (map[int]State, error) {
+func (t *Table) Installed() (map[int]route.State, error) {
 	all, err := t.read(0)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
@@ -68,12 +77,12 @@ func (t *Table) Installed() (map[int]State, error) {
 // route, be it a stranger's or ours on another link, is left to that and named
 // in the error; everything else is done nevertheless. So serve links that lose
 // something before those that gain it.
-func (t *Table) Apply(have State, w Want) error {
+func (t *Table) Apply(have route.State, w route.Want) error {
 	if w.Index <= 0 {
 		return fmt.Errorf("routes of link %d: no such link", w.Index)
 	}
 	var failed []error
-	for _, s := range diff(have, w) {
+	for _, s := range route.Diff(have, w) {
 		err := t.do(w.Index, s)
 		if err == nil {
 			continue
@@ -95,7 +104,7 @@ func (t *Table) Apply(have State, w Want) error {
 func (t *Table) Remove(index int) error {
 	all, err := t.read(index)
 	if err == nil {
-		err = t.Apply(all[index], Want{Index: index})
+		err = t.Apply(all[index], route.Want{Index: index})
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("remove routes: %w", err)
@@ -103,19 +112,19 @@ func (t *Table) Remove(index int) error {
 	return nil
 }
 
-func (t *Table) do(index int, s step) error {
+func (t *Table) do(index int, s route.Step) error {
 	var err error
-	switch s.verb {
-	case setNeighbour:
-		err = t.change(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, neighbourMessage(index, s.neighbour))
-	case addRoute:
-		return t.add(index, s.route)
-	case setRoute:
-		err = t.change(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, routeMessage(index, s.route))
-	case delRoute:
-		err = gone(t.change(unix.RTM_DELROUTE, 0, goneRouteMessage(index, s.route)))
-	case delNeighbour:
-		err = gone(t.change(unix.RTM_DELNEIGH, 0, neighbourMessage(index, s.neighbour)))
+	switch s.Verb {
+	case route.SetNeighbour:
+		err = t.change(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, neighbourMessage(index, s.Neighbour))
+	case route.AddRoute:
+		return t.add(index, s.Route)
+	case route.SetRoute:
+		err = t.change(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, routeMessage(index, s.Route))
+	case route.DelRoute:
+		err = gone(t.change(unix.RTM_DELROUTE, 0, goneRouteMessage(index, s.Route)))
+	case route.DelNeighbour:
+		err = gone(t.change(unix.RTM_DELNEIGH, 0, neighbourMessage(index, s.Neighbour)))
 	}
 	if err != nil {
 		return fmt.Errorf("%v: %w", s, err)
@@ -132,7 +141,7 @@ func gone(err error) error {
 }
 
 // add looks before it adds: the kernel refuses only what has the same metric.
-func (t *Table) add(index int, r Route) error {
+func (t *Table) add(index int, r route.Route) error {
 	exclusive := unix.NLM_F_EXCL
 	if by, found := t.holder(r); found && by.ours() && by.index == index {
 		exclusive = unix.NLM_F_REPLACE // the caller's knowledge was old
@@ -152,7 +161,7 @@ func (t *Table) add(index int, r Route) error {
 // holder returns the route to exactly r's destination, if a lookup of its
 // first address ends there; a longer one hides it. Without any route, and
 // under an unreachable one, the lookup fails, and so nothing is held.
-func (t *Table) holder(r Route) (entry, bool) {
+func (t *Table) holder(r route.Route) (entry, bool) {
 	req := t.request(unix.RTM_GETROUTE, 0, lookupMessage(r.To.Addr()))
 	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
 	if err != nil || len(msgs) != 1 {
@@ -163,8 +172,8 @@ func (t *Table) holder(r Route) (entry, bool) {
 }
 
 // read returns the state of one link, or of all for index 0.
-func (t *Table) read(index int) (map[int]State, error) {
-	all := map[int]State{}
+func (t *Table) read(index int) (map[int]route.State, error) {
+	all := map[int]route.State{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		if err := t.readRoutes(all, family, index); err != nil {
 			return nil, err
@@ -174,13 +183,13 @@ func (t *Table) read(index int) (map[int]State, error) {
 		return nil, err
 	}
 	for i, s := range all {
-		s.sort()
+		s.Sort()
 		all[i] = s
 	}
 	return all, nil
 }
 
-func (t *Table) readRoutes(all map[int]State, family uint8, index int) error {
+func (t *Table) readRoutes(all map[int]route.State, family uint8, index int) error {
 	msgs, err := t.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, routeFilter(family, index))
 	if err != nil {
 		return err
@@ -199,7 +208,7 @@ func (t *Table) readRoutes(all map[int]State, family uint8, index int) error {
 	return nil
 }
 
-func (t *Table) readNeighbours(all map[int]State, index int) error {
+func (t *Table) readNeighbours(all map[int]route.State, index int) error {
 	msgs, err := t.dump(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, neighbourFilter(index))
 	if err != nil {
 		return err
