@@ -83,8 +83,9 @@ type Agent struct {
 	claims     map[string]claim  // by NIC: who keeps what in a conflict
 	loud       map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release    map[string]bool
-	routed     map[int]route.State // as the last pass found it
-	armed      plan.Armed          // as the loop last left the second lock
+	routed     map[int]route.State  // as the last pass found it
+	formers    map[int]*nic.Binding // by ifindex, between guard and answer
+	armed      plan.Armed           // as the loop last left the second lock
 	failed     map[string]failure
 	since      map[string]standing
 	lockError  string
@@ -124,6 +125,7 @@ func New(opt Options) (*Agent, error) {
 		claims:   map[string]claim{},
 		loud:     map[string]string{},
 		release:  map[string]bool{},
+		formers:  map[int]*nic.Binding{},
 		failed:   map[string]failure{},
 		since:    map[string]standing{},
 		book:     book{pages: map[int]*page{}},

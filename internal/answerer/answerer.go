@@ -52,6 +52,9 @@ type Setting struct {
 	ServerID   netip.Addr
 	GatewayMAC nic.MAC
 	Digest     uint64
+	// Former is what the NIC was told by an earlier process, as far as that is
+	// known; nil if nothing.
+	Former *nic.Binding
 }
 
 // Answerer answers NICs. It is safe for concurrent use.
@@ -98,6 +101,8 @@ func (a *Answerer) Answer(index int, name string, s Setting) {
 		queue = old.queue
 		p.up = old.up
 		p.withdraw(old, now)
+	} else if s.Former != nil {
+		p.withdraw(&port{setting: Setting{Binding: s.Former}}, now)
 	}
 	a.ports[index] = p
 	a.plan(index, p, now)
@@ -124,12 +129,21 @@ func (a *Answerer) Silence(index int) {
 	if p == nil {
 		return
 	}
-	if !p.up {
-		return
+	if p.up {
+		a.farewell(index, p.router(), p.gone)
 	}
-	for _, r := range nd.Advertisements(nd.Router{}, nd.Withdraw(p.router(), nd.Router{}, p.gone)) {
+}
+
+// Farewell takes back what the NIC on an ifindex was told by an earlier
+// process; nobody answers it now.
+func (a *Answerer) Farewell(index int, former *nic.Binding) {
+	a.farewell(index, nd.Router{Binding: former}, nd.Withdrawn{})
+}
+
+func (a *Answerer) farewell(index int, r nd.Router, gone nd.Withdrawn) {
+	for _, last := range nd.Advertisements(nd.Router{}, nd.Withdraw(r, nd.Router{}, gone)) {
 		// The device may be gone, and then there is nobody to tell.
-		_ = a.out.Send(index, encodeND(r))
+		_ = a.out.Send(index, encodeND(last))
 	}
 }
 

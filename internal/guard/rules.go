@@ -60,6 +60,7 @@ func Compile(b *nic.Binding) Rules {
 	}
 	if !b.Suspended {
 		r.IP4 = sources(b, netip.Addr.Is4)
+		r.AnswerAll = b.AnswersAll()
 	}
 	r.compile6(b)
 	slices.Sort(r.Ethertypes)
@@ -80,7 +81,6 @@ func (r *Rules) compile6(b *nic.Binding) {
 	r.Locals = slices.Clone(b.LinkLocal.Fixed)
 	slices.SortFunc(r.Locals, netip.Addr.Compare)
 	r.Answer6 = b.Answers6()
-	r.AnswerAll = b.AnswersAll()
 }
 
 // On returns the rules as they are on one link: its segment, and the server
