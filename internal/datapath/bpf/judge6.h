@@ -357,7 +357,7 @@ static __always_inline __u8 check_6(const struct nic_rules *r, const struct fram
  * that has been given to somebody else, or the one longest unused. */
 static __always_inline int a_place(struct nic_state *s, __u32 ifindex, __u64 now)
 {
-	__u64 oldest = now - LOCAL_IDLE_NS;
+	__u64 longest = LOCAL_IDLE_NS;
 	int place = -1;
 
 	for (int i = 0; i < MAX_LOCALS; i++) {
@@ -366,8 +366,8 @@ static __always_inline int a_place(struct nic_state *s, __u32 ifindex, __u64 now
 
 		if (!l || l->holder != ifindex)
 			return i;
-		if (l->used_ns < oldest && now > LOCAL_IDLE_NS) {
-			oldest = l->used_ns;
+		if (now - l->used_ns > longest && (__s64)(now - l->used_ns) > 0) {
+			longest = now - l->used_ns;
 			place = i;
 		}
 	}
