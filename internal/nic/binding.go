@@ -180,6 +180,7 @@ func (b *Binding) HasIPv6() bool {
 		return false
 	case IPv6LinkLocal:
 		return true
+	case IPv6Auto: // if it has anything of IPv6
 	}
 	is6 := func(p netip.Prefix) bool { return p.Addr().Is6() }
 	return len(b.SLAAC) > 0 || len(b.Delegated) > 0 ||
