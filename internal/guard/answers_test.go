@@ -107,17 +107,28 @@ func TestNeighboursAnswered(t *testing.T) {
 }
 
 // What is taken is what is asked plainly: an ARP reply, a solicitation in a
-// tag or an atomic fragment is judged as any other frame.
+// tag or an atomic fragment is judged as any other frame, and so is a probe,
+// whatever the mode.
 func TestOnlyPlainQuestionsAreTaken(t *testing.T) {
 	b := corpus.Binding()
 	b.Neighbours, b.Routed = nic.NeighboursAll, true
 	r := guard.Compile(b).On(b, 7, corpus.S4)
+	b.Guard.Mode = nic.Off
+	open := guard.Compile(b).On(b, 7, corpus.S4)
 	for _, id := range []string{"C01", "C12", "C13", "C15", "C16", "C18", "C19", "H02", "H40", "D43", "D44", "H49"} {
 		v := vector(t, id)
 		for i, f := range v.Frames {
 			if got, want := judge(&r, &v, f), v.At(i); got.Action != want.Action || got.Reason != want.Reason {
 				t.Errorf("%s frame %d: %+v, want %s %s", id, i, got, want.Action, want.Reason)
 			}
+			if got := judge(&open, &v, f); got != (guard.Verdict{}) {
+				t.Errorf("%s frame %d, checks off: %+v", id, i, got)
+			}
+		}
+	}
+	for name, f := range map[string][]byte{"ARP probe": corpus.AskARP(corpus.Any4, corpus.B4), "DAD": corpus.Probe(corpus.B6)} {
+		if got := judge(&open, &corpus.Vector{}, f); got != (guard.Verdict{}) {
+			t.Errorf("%s of another VM, checks off: %+v", name, got)
 		}
 	}
 }

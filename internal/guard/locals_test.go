@@ -104,8 +104,24 @@ func TestTwoClaims(t *testing.T) {
 	s.holds(chosen(1), chosen(2), chosen(3), chosen(4))
 }
 
-// A frame that is dropped for another reason claims nothing.
-func TestDroppedFramesClaimNothing(t *testing.T) {
+// The second claim of a frame is not looked at where the first one fails.
+func TestSecondClaimFallsWithTheFirst(t *testing.T) {
+	for _, mode := range []nic.Mode{nic.Enforce, nic.Audit} {
+		s := newSegment(t, func(b *nic.Binding) { b.Guard.Mode = mode })
+		want := dropped(reason.LLTaken)
+		if mode == nic.Audit {
+			want = guard.Verdict{Audited: reason.LLTaken}
+		}
+		s.says("another's, then a new one", corpus.Claim6(corpus.BLL, chosen(1)), want)
+		s.holds()
+	}
+}
+
+// A frame with another fault claims nothing.
+func TestFaultyFramesClaimNothing(t *testing.T) {
+	audited := newSegment(t, func(b *nic.Binding) { b.Guard.Mode = nic.Audit })
+	audited.says("an advertisement of another's address", corpus.Claim6(chosen(1), corpus.B6), guard.Verdict{Audited: reason.NDTarget})
+	audited.holds()
 	s := newSegment(t, func(*nic.Binding) {})
 	s.says("an advertisement of another's address", corpus.Claim6(chosen(1), corpus.B6), dropped(reason.NDTarget))
 	s.says("a rogue advertisement", corpus.Advertise(chosen(2)), dropped(reason.RARogue))

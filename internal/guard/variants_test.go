@@ -146,6 +146,13 @@ func grants6() []variant {
 			flips: all(passes(), "I44", "I45", "I47", "I48", "D35", "D36"),
 		},
 		{
+			// No subnet has its routers in a single address (RFC 4291 2.6.1).
+			name: "an address that ends in zeros", change: func(b *nic.Binding) {
+				b.Guard.AllowAddresses = append(b.Guard.AllowAddresses, netip.MustParsePrefix("2001:db8:a::/128"))
+			},
+			flips: all(passes(), "I46", "D39"),
+		},
+		{
 			name: "EUI-64 link-local only", change: func(b *nic.Binding) { b.LinkLocal.Kind = nic.EUI64Only },
 			flips: join(all(drops(reason.IP6Spoof), "P23", "E37", "G26", "I04", "E25", "G62"), all(drops(reason.NDTarget), "P25", "D04", "D27"), map[string][]corpus.Want{
 				"P27": {passes()[0], drops(reason.IP6Spoof)[0]}, "P30": {passes()[0], drops(reason.IP6Spoof)[0]},

@@ -12,10 +12,11 @@ import (
 // The NIC under test, and another one of its segment.
 const self, neighbour = 1, 2
 
-// settled are the link-locals of a segment where a neighbour holds corpus.BLL
-// and corpus.GLL is a gateway's.
+// settled are the link-locals of a segment where the NIC has its EUI-64, a
+// neighbour holds corpus.BLL and corpus.GLL is a gateway's.
 func settled(segment uint32) *guard.Locals {
 	l := &guard.Locals{}
+	l.Reserve(segment, corpus.LL, self)
 	l.Reserve(segment, corpus.BLL, neighbour)
 	l.Reserve(segment, corpus.GLL, guard.Nobody)
 	return l

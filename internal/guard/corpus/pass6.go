@@ -1,6 +1,9 @@
 package corpus
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // mustPass6 is what an honest guest sends.
 func mustPass6() []Vector {
@@ -33,7 +36,7 @@ func mustPass6() []Vector {
 		ok("P60", "IPv6: 1514 bytes, TCP full segment", own(udpProto, udp(1, 2, rep('Z', 1452))), own(tcp, cat(tcp80, rep('G', 1440-20)))),
 		ok("P61", "IPv6: no next header, an unknown protocol, no payload", own(noNext, nil), own(noNext, make([]byte, 8)), own(253, make([]byte, 8)), own(132, make([]byte, 16))),
 		ok("P62", "IPv6: behind an atomic fragment, mobility, HIP, shim6, eight headers", own(udpProto, nine, part(0, false)), own(udpProto, nine, plain(mobility)),
-			own(udpProto, nine, plain(hip)), own(udpProto, nine, plain(shim6)), own(udpProto, nine, manyHeaders(8)...)),
+			own(udpProto, nine, plain(hip)), own(udpProto, nine, plain(shim6)), own(udpProto, nine, manyHeaders(8)...), own(udpProto, nine, pads(16))),
 		ok("P63", "IPv6: hop limit 1, traffic class and flow label", classed(own(udpProto, nine)), packet6{src: M6, dst: G6, hop: 1, proto: udpProto, payload: nine}.frame()),
 		ok("P64", "IPv6: own address to another VM in a group's frame (hole 196)", packet6{src: M6, dst: B6, edst: macOf(allNodes), hop: 64, proto: icmp6, payload: echo}.frame()),
 		ok("P65", "IPv6: VRRP and OSPF by unicast", packet6{src: LL, dst: ip("ff02::12"), hop: 255, proto: 112, payload: []byte{0x31, 5, 100, 0, 0, 100, 0, 0}}.frame(), own(89, make([]byte, 24))),
@@ -60,7 +63,7 @@ func fragments6() []Vector {
 	data := udp(1, 2, rep('A', 3000))
 	return []Vector{
 		ok("P35", "UDP in two", split(whole(udpProto, udp(1, 2, rep('A', 1800))), 0, 151)...),
-		ok("P67", "in halves of what just exceeds the least MTU", split(whole(udpProto, udp(1, 2, rep('A', 1300))), 0, 82)...),
+		ok("P67", "in halves of what just exceeds the least MTU", split(whole(udpProto, udp(1, 2, rep('A', 1016))), 0, 64)...),
 		ok("P68", "in three, the last of eight bytes", split(whole(udpProto, data[:2904]), 0, 181, 362)...),
 		ok("P69", "echo in two", split(whole(icmp6, cat(icmp6Type(128, 0, 0, 1, 0, 1), rep('x', 2000))), 0, 181)...),
 	}
@@ -88,7 +91,8 @@ func neighbours6() []Vector {
 		ok("P32", "advertisement without an option", nd(M6, G6, advert(s, M6))),
 		ok("P70", "solicitation of another VM, of its link-local", nd(M6, solicitedNode(B6), solicit(B6, lla(1, M))), nd(LL, solicitedNode(BLL), solicit(BLL, lla(1, M)))),
 		ok("P71", "own advertisement behind destination options, AH", nd(M6, allNodes, advert(o, M6, lla(2, M)), options6(destOpts)), nd(M6, allNodes, advert(o, M6, lla(2, M)), authenticated())),
-		ok("P72", "options of SEND (RFC 3971) and of others", nd(M6, solicitedNode(G6), solicit(G6, lla(1, M), nonce, cat([]byte{13, 2}, make([]byte, 14)), cat([]byte{12, 3}, make([]byte, 22)), cat([]byte{11, 2}, make([]byte, 14))))),
+		ok("P72", "options of SEND (RFC 3971) and of others", nd(M6, solicitedNode(G6), solicit(G6, lla(1, M), nonce, cat([]byte{13, 2}, make([]byte, 14)), cat([]byte{12, 3}, make([]byte, 22)), cat([]byte{11, 2}, make([]byte, 14)))),
+			nd(M6, solicitedNode(G6), solicit(G6, bytes.Repeat(nonce, 16)))),
 	}
 }
 

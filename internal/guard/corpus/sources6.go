@@ -73,10 +73,6 @@ func extensions() []Vector {
 	ra := func(group netip.Addr) []byte {
 		return udp6(M6, func(p *packet6) { p.dst, p.hop, p.headers = group, 1, []header6{alert()} })
 	}
-	var pads []byte
-	for range 17 {
-		pads = append(pads, 1, 0)
-	}
 	own := packet6{src: M6, dst: G6, proto: udpProto, payload: udp(1, 2, rep('A', 40))}
 	lying := func(change func(*packet6)) []byte { p := own; change(&p); return p.frame() }
 	return []Vector{
@@ -86,12 +82,13 @@ func extensions() []Vector {
 		bad("I24", "Router Alert on no MLD", reason.IP6Options, ra(allRouters), ra(G6), nd(LL, allNodes, icmp6Type(128, 0, 0, 1, 0, 1), alert())),
 		bad("I25", "hop-by-hop options not first, twice", reason.IP6Chain, behind(options6(destOpts), options6(hopByHop)), behind(options6(hopByHop), options6(hopByHop))),
 		bad("I26", "jumbogram", reason.IP6Chain, jumbo(own)),
-		bad("I27", "tiny fragments: first, middle, last at a small offset", reason.FragmentTiny, tiny(0, true, 8), tiny(100, true, 8), tiny(1, false, 64)),
+		bad("I27", "tiny fragments: first, middle, last at a small offset, each by a little", reason.FragmentTiny, tiny(0, true, 8), tiny(100, true, 8), tiny(1, false, 64),
+			tiny(0, true, 511), tiny(64, true, 504), tiny(63, false, 64)),
 		bad("I28", "payload length beyond the frame, within the UDP header", reason.IP6Malformed, lying(func(p *packet6) { p.length = 1400 }), lying(func(p *packet6) { p.length = 4 })),
 		bad("I29", "version 4, 5 and 7", reason.IP6Malformed, lying(func(p *packet6) { p.version = 4 }), lying(func(p *packet6) { p.version = 5 }), lying(func(p *packet6) { p.version = 7 })),
 		bad("I33", "two fragment headers", reason.IP6Chain, behind(part(0, false), part(0, false))),
 		bad("I34", "nine headers", reason.IP6Chain, behind(manyHeaders(9)...)),
-		bad("I35", "more options than anybody sends", reason.IP6Options, behind(options6(destOpts, pads...))),
+		bad("I35", "more options than anybody sends", reason.IP6Options, behind(pads(17)), behind(pads(40))),
 		bad("I36", "hop-by-hop options of no host: jumbo, CALIPSO, RPL, quick start, IOAM", reason.IP6Options, behind(options6(hopByHop, 0xc2, 4, 0, 1, 0, 0)),
 			behind(options6(hopByHop, 7, 8, 0, 0, 0, 1, 0, 0, 0, 0)), behind(options6(hopByHop, 0x63, 4, 0, 0, 0, 0)), behind(options6(hopByHop, 0x26, 6, 0, 0, 0, 0, 0, 0)), behind(options6(hopByHop, 0x31, 2, 0, 0))),
 		bad("I37", "option beyond its header", reason.IP6Options, behind(header6{destOpts, []byte{0, 0, 1, 9, 0, 0, 0, 0}}), behind(header6{hopByHop, []byte{0, 0, 0, 0, 0, 0, 0, 1}})),
@@ -102,6 +99,16 @@ func extensions() []Vector {
 		bad("I41", "frame ends in the IPv6 header", reason.Truncated, udp6(M6, nil)[:53]),
 		bad("I42", "no upper layer at all behind a header", reason.IP6Chain, lying(func(p *packet6) { p.proto, p.raw, p.payload = destOpts, true, nil })),
 	}
+}
+
+// pads is destination options of n PadN, the last one filling it up.
+func pads(n int) header6 {
+	var opts []byte
+	for range n - 1 {
+		opts = append(opts, 1, 0)
+	}
+	rest := -(len(opts) + 4) & 7
+	return header6{destOpts, cat([]byte{0, byte((len(opts)+4+rest)/8 - 1)}, opts, []byte{1, byte(rest)}, make([]byte, rest))}
 }
 
 // control6 is what routers say to each other.
