@@ -139,7 +139,11 @@ func reasonsDoc() string {
 	b.WriteString("Why a frame was dropped, a message was not answered or a NIC waits. The list is closed, names and numbers are never used again for another meaning. A name is a value of the API, a label of metrics, and what `berth reasons` prints.\n")
 	rooms := [][2]string{
 		{"guard", "What the guard drops, or in audit mode counts"},
+		{"dhcp", "Why a DHCP message of either version got no answer, or a refusal"},
 		{"dhcp4", "Why a DHCPv4 message got no answer, or a NAK"},
+		{"dhcp6", "Why a DHCPv6 message got no answer, or a refusal"},
+		{"nd", "Why a solicitation or an ARP request got no answer"},
+		{"answerer", "Why any message got no answer"},
 		{"plan", "Why a NIC is not, or not yet, served"},
 	}
 	for _, room := range rooms {

@@ -78,23 +78,23 @@ const (
 // The reasons of the answerer: why a message of the guest got no answer, or a
 // refusal.
 const (
-	DHCPMalformed   Reason = 64 // not a DHCP message: magic, options, lengths
+	DHCPMalformed   Reason = 64 // not a DHCP message: magic, options, lengths, source
 	DHCPNotRequest  Reason = 65 // op is not BOOTREQUEST, or hardware not Ethernet
 	DHCPBOOTP       Reason = 66 // no message type: plain BOOTP
 	DHCPChaddr      Reason = 67 // chaddr is not the NIC's MAC
 	DHCPType        Reason = 68 // a message type no client sends
 	DHCPOtherServer Reason = 69 // the client chose another server
-	DHCPRelayed     Reason = 70 // giaddr set and relays not enabled
+	DHCPRelayed     Reason = 70 // by a relay agent, and relays not enabled
 	DHCPRelease     Reason = 71 // RELEASE: noted, the binding stays
 	DHCPDecline     Reason = 72 // DECLINE: the guest found the address in use
 	DHCPNoIPv4      Reason = 73 // the binding has no IPv4 address to give
 	DHCPSuspended   Reason = 74 // the binding is suspended
 	DHCPWrongAddr   Reason = 75 // the client asked for an address that is not its own (NAK)
 	DHCPSource      Reason = 76 // INFORM for an address that is not the NIC's
-	DHCPTooLarge    Reason = 77 // the mandatory options do not fit the client's limit
+	DHCPTooLarge    Reason = 77 // what an answer must have does not fit the client's limit or the MTU
 	DHCPHeld        Reason = 78 // more messages than are kept while a NIC changes
 	SendFailed      Reason = 79 // the kernel refused the answer's frame
-	DHCPOff         Reason = 80 // DHCP is switched off for this NIC
+	DHCPOff         Reason = 80 // DHCP, of this version, is switched off for this NIC
 	DHCPNoIPv6      Reason = 81 // the binding has nothing that this DHCPv6 message asks for
 	DHCPNoClientID  Reason = 82 // no client identifier, or one of impossible length
 	DHCPOtherClient Reason = 83 // not the DUID the binding names
@@ -126,7 +126,7 @@ type Info struct {
 	Reason Reason
 	Name   string // stable, kebab-case: metric label and API value
 	Text   string // one line for people
-	Room   string // who says it: guard, dhcp4, plan
+	Room   string // who says it: guard, dhcp (of both versions), dhcp4, dhcp6, nd, answerer, plan
 }
 
 // All returns every reason but None, ordered by number.
