@@ -55,9 +55,7 @@ func (s *site) runVector(index int, variant string, v *corpus.Vector) {
 	}
 	got := outcome{Arrived: run(v.Frames...)}
 	got.Counters = moved(before, s.counters(index))
-	for _, p := range s.punts.take(s.TB, len(want.Punted)) {
-		got.Punted = append(got.Punted, p.Frame)
-	}
+	got.Punted = s.handedUp(index, len(want.Punted))
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		s.Errorf("%s: %s %s (-want +got):\n%s", variant, v.ID, v.Case, diff)
 	}
@@ -70,12 +68,31 @@ func (s *site) runVector(index int, variant string, v *corpus.Vector) {
 type outcome struct {
 	Arrived  arrivals
 	Counters datapath.Counters
-	Punted   [][]byte
+	Punted   []handed
+}
+
+// handed is one frame of the guest under test that was handed up.
+type handed struct {
+	Reason reason.Reason
+	Frame  []byte
+}
+
+// handedUp waits for n frames of a port and returns all that came.
+func (s *site) handedUp(index, n int) []handed {
+	s.Helper()
+	var out []handed
+	for _, p := range s.punts.take(s.TB, n) {
+		if p.Index != index {
+			s.Errorf("ifindex %d: handed up %x", p.Index, p.Frame)
+		}
+		out = append(out, handed{p.Reason, p.Frame})
+	}
+	return out
 }
 
 func (s *site) expect(v *corpus.Vector) outcome {
 	s.Helper()
-	o := outcome{Counters: datapath.Counters{Dropped: map[reason.Reason]uint64{}, Audited: map[reason.Reason]uint64{}}}
+	o := noOutcome()
 	for i, f := range v.Frames {
 		if v.ToGuest {
 			s.expectToGuest(&o, f, s.wanted(v, i))
@@ -92,6 +109,12 @@ func (s *site) expect(v *corpus.Vector) outcome {
 	return o
 }
 
+func noOutcome() outcome {
+	return outcome{Counters: datapath.Counters{
+		Taken: map[reason.Reason]uint64{}, Dropped: map[reason.Reason]uint64{}, Audited: map[reason.Reason]uint64{},
+	}}
+}
+
 func (o *outcome) audited(v guard.Verdict) {
 	if v.Audited != reason.None {
 		o.Counters.Audited[v.Audited]++
@@ -104,8 +127,8 @@ func (s *site) expectFromGuest(o *outcome, f []byte, w guard.Verdict) {
 	case guard.Drop:
 		o.Counters.Dropped[w.Reason]++
 	case guard.Take:
-		o.Counters.Taken++
-		o.Punted = append(o.Punted, f)
+		o.Counters.Taken[w.Reason]++
+		o.Punted = append(o.Punted, handed{w.Reason, f})
 	case guard.Pass:
 		o.Counters.FromGuest++
 		f, ok := s.bridged(f)
@@ -164,8 +187,11 @@ func (s *site) judge(toGuest bool, data []byte) guard.Verdict {
 	if toGuest {
 		return guard.ToGuest(&s.rules, f)
 	}
-	return guard.FromGuest(&s.rules, f)
+	return s.locals.Settle(tapA, &s.rules, guard.FromGuest(&s.rules, f))
 }
+
+// tapA is what the definition calls the NIC under test: no ifindex.
+const tapA = -1
 
 // minTagged is the shortest frame whose tag the kernel can move into the
 // metadata: skb_vlan_untag wants the tag and two bytes behind it.
@@ -183,17 +209,6 @@ func isTagged(f []byte) bool {
 
 func isGroup(f []byte) bool { return f[0]&1 != 0 }
 
-// bridged is what the bridge makes of a frame; false: it does not forward it.
-func (s *site) bridged(f []byte) ([]byte, bool) {
-	if !forwarded(f) {
-		return nil, false
-	}
-	if !s.nf || binary.BigEndian.Uint16(f[12:]) != 0x0800 {
-		return f, true
-	}
-	return throughNetfilter(f)
-}
-
 // forwarded is what any bridge refuses (br_handle_frame): a source that is a
 // group or zero, and link control; BPDUs it floods where it runs no STP itself.
 func forwarded(f []byte) bool {
@@ -202,27 +217,4 @@ func forwarded(f []byte) bool {
 	}
 	control := bytes.Equal(f[:5], []byte{1, 0x80, 0xc2, 0, 0}) && f[5] < 16
 	return !control || f[5] == 0
-}
-
-// throughNetfilter is what bridge-nf-call-iptables adds to a bridge: it checks
-// untagged IPv4 as the IP stack does and cuts what follows the total length,
-// which is how padding gets lost (br_validate_ipv4 in br_netfilter_hooks.c).
-func throughNetfilter(f []byte) ([]byte, bool) {
-	p := f[14:]
-	if len(p) < 20 || p[0]>>4 != 4 {
-		return nil, false
-	}
-	ihl, total := int(p[0]&15)*4, int(binary.BigEndian.Uint16(p[2:]))
-	if ihl < 20 || total < ihl || total > len(p) || !validHeader(p[:ihl]) {
-		return nil, false
-	}
-	return f[:14+total], true
-}
-
-func validHeader(h []byte) bool {
-	var sum uint32
-	for ; len(h) >= 2; h = h[2:] {
-		sum += uint32(binary.BigEndian.Uint16(h))
-	}
-	return uint16(sum)+uint16(sum>>16) == 0xffff
 }

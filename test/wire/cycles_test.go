@@ -145,6 +145,9 @@ func (c *cycler) forgetAll(indices []int) error {
 	return nil
 }
 
+// layout is the directory of the pins, as datapath names it.
+const layout = "v2"
+
 // census is everything a NIC might leave behind.
 type census struct {
 	Programs, Links  int // of this test's kernel object
@@ -161,7 +164,7 @@ func (c *cycler) census() census {
 		Qdiscs:  c.host.Exec("tc", "qdisc", "show"),
 		Rules:   c.host.Exec("nft", "list", "ruleset"),
 		Files:   len(c.list("/proc/self/fd")),
-		Pins:    c.list("/sys/fs/bpf/" + c.host.Name + "/v1"),
+		Pins:    c.list(filepath.Join("/sys/fs/bpf", c.host.Name, layout)),
 	}
 	installed, err := c.readInstalled()
 	if err != nil {
@@ -170,7 +173,7 @@ func (c *cycler) census() census {
 	n.Installed = installed
 	ours := c.ourPrograms(c.mapID("nics"))
 	n.Programs, n.Links = len(ours), c.linksOf(ours)
-	for _, name := range []string{"nics", "states", "sets"} {
+	for _, name := range []string{"nics", "states", "sets", "sets6", "locals"} {
 		n.Entries[name] = c.entries(name)
 	}
 	return n
@@ -199,7 +202,7 @@ func (c *cycler) list(dir string) []string {
 
 func (c *cycler) pinnedMap(name string) *ebpf.Map {
 	c.Helper()
-	m, err := ebpf.LoadPinnedMap(filepath.Join("/sys/fs/bpf", c.host.Name, "v1", name), nil)
+	m, err := ebpf.LoadPinnedMap(filepath.Join("/sys/fs/bpf", c.host.Name, layout, name), nil)
 	if err != nil {
 		c.Fatal(err)
 	}

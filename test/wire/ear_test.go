@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/testenv"
 )
 
@@ -93,22 +94,18 @@ func (e *tapEar) until(t testing.TB, last []byte) [][]byte {
 // puntLog keeps what the kernel program handed up.
 type puntLog struct {
 	mu    sync.Mutex
-	punts []punt
+	punts []datapath.Punt
 }
 
-type punt struct {
-	Index int
-	Frame []byte
-}
-
-func (l *puntLog) add(index int, frame []byte) {
+func (l *puntLog) add(p datapath.Punt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.punts = append(l.punts, punt{index, bytes.Clone(frame)})
+	p.Frame = bytes.Clone(p.Frame)
+	l.punts = append(l.punts, p)
 }
 
 // take waits for n messages and returns all that came, leaving none behind.
-func (l *puntLog) take(t testing.TB, n int) []punt {
+func (l *puntLog) take(t testing.TB, n int) []datapath.Punt {
 	t.Helper()
 	testenv.Wait(t, patience, "messages handed up", func() bool {
 		l.mu.Lock()

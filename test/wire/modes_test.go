@@ -28,26 +28,50 @@ func modes() []mode {
 		also["N01"] = guard.Verdict{Action: guard.Drop, Reason: reason.DHCPForeign}
 		also["G01"] = guard.Verdict{Action: guard.Take, Reason: reason.DHCP4}
 		also["G35"] = guard.Verdict{Action: guard.Drop, Reason: reason.DHCPDisguised}
+		also["F13"] = guard.Verdict{Action: guard.Drop, Reason: reason.DHCPServer}
+		also["N06"] = guard.Verdict{Action: guard.Drop, Reason: reason.DHCPForeign}
+		also["G25"] = guard.Verdict{Action: guard.Take, Reason: reason.DHCP6}
+		also["D45"] = guard.Verdict{Action: guard.Drop, Reason: reason.ToBerth}
 		return also
+	}
+	routed := func(also map[string]guard.Verdict) map[string]guard.Verdict {
+		also["E01"] = guard.Verdict{Action: guard.Drop, Reason: reason.RARogue}
+		also["E20"] = guard.Verdict{Action: guard.Take, Reason: reason.RouterSolicit}
+		also["N04"] = guard.Verdict{Action: guard.Drop, Reason: reason.RAForeign}
+		return contained(also)
 	}
 	noted := func(r reason.Reason) guard.Verdict { return guard.Verdict{Audited: r} }
 	dropped := func(r reason.Reason) guard.Verdict { return guard.Verdict{Action: guard.Drop, Reason: r} }
 	return []mode{
-		{"audit", func(b *nic.Binding) { b.Guard.Mode = nic.Audit }, contained(map[string]guard.Verdict{
+		{"audit", func(b *nic.Binding) { b.Guard.Mode = nic.Audit }, routed(map[string]guard.Verdict{
 			"A01": noted(reason.MACSpoof), "B01": noted(reason.IP4Spoof), "C01": noted(reason.ARPSpoofIP),
 			"H37": noted(reason.VLANTag), "K04": noted(reason.LinkCtl), "P01": {},
+			"D02": noted(reason.NDTarget), "D04": noted(reason.LLTaken), "I01": noted(reason.IP6Spoof), "P23": {},
 		})},
-		{"off", func(b *nic.Binding) { b.Guard.Mode = nic.Off }, contained(map[string]guard.Verdict{
-			"A01": {}, "B01": {}, "C01": {}, "H37": {}, "K04": {}, "P01": {},
+		{"off", func(b *nic.Binding) { b.Guard.Mode = nic.Off }, routed(map[string]guard.Verdict{
+			"A01": {}, "B01": {}, "C01": {}, "H37": {}, "K04": {}, "P01": {}, "D02": {}, "D04": {}, "I01": {}, "P23": {},
 		})},
-		{"VRRP MAC granted", func(b *nic.Binding) { b.Guard.AllowMACs = []nic.MAC{corpus.V} }, contained(map[string]guard.Verdict{
+		{"VRRP MAC granted", func(b *nic.Binding) { b.Guard.AllowMACs = []nic.MAC{corpus.V} }, routed(map[string]guard.Verdict{
 			"A13": {}, "A01": dropped(reason.MACSpoof), "A11": dropped(reason.MACSpoof), "C24": dropped(reason.ARPSpoofMAC),
 		})},
-		{"router", func(b *nic.Binding) { b.Guard.Router = true }, contained(map[string]guard.Verdict{
-			"E17": {}, "L01": {}, "L05": {}, "B01": dropped(reason.IP4Spoof),
+		{"router", func(b *nic.Binding) { b.Guard.Router = true }, routed(map[string]guard.Verdict{
+			"E17": {}, "L01": {}, "L05": {}, "B01": dropped(reason.IP4Spoof), "D05": {}, "E16": {}, "L08": {}, "D02": dropped(reason.NDTarget),
 		})},
-		{"no IP check", func(b *nic.Binding) { b.Guard.Checks.IP = false }, contained(map[string]guard.Verdict{
-			"B01": {}, "B31": {}, "C01": dropped(reason.ARPSpoofIP), "A01": dropped(reason.MACSpoof),
+		{"no IP check", func(b *nic.Binding) { b.Guard.Checks.IP = false }, routed(map[string]guard.Verdict{
+			"B01": {}, "B31": {}, "C01": dropped(reason.ARPSpoofIP), "A01": dropped(reason.MACSpoof), "I01": {}, "D02": dropped(reason.NDTarget),
+		})},
+		{"no ND check", func(b *nic.Binding) { b.Guard.Checks.ND = false }, routed(map[string]guard.Verdict{
+			"D02": {}, "D03": dropped(reason.IP6Spoof), "I01": dropped(reason.IP6Spoof), "C01": dropped(reason.ARPSpoofIP),
+		})},
+		{"IPv4 only", func(b *nic.Binding) { b.IPv6 = nic.IPv6Off }, map[string]guard.Verdict{
+			"P20": dropped(reason.IPv6Closed), "P73": dropped(reason.IPv6Closed), "P24": dropped(reason.IPv6Closed), "E20": dropped(reason.IPv6Closed),
+			"E01": dropped(reason.RARogue), "N04": dropped(reason.RAForeign), "P09": {},
+		}},
+		{"the site's routers", func(b *nic.Binding) { b.RA.Mode = nic.RASite }, contained(map[string]guard.Verdict{
+			"E20": {}, "N04": {}, "N05": dropped(reason.RAForeign), "E01": dropped(reason.RARogue),
+		})},
+		{"a router that advertises", func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise = true, true }, contained(map[string]guard.Verdict{
+			"E01": {}, "E03": dropped(reason.IP6Spoof), "N04": dropped(reason.RAForeign), "D02": dropped(reason.NDTarget),
 		})},
 	}
 }
@@ -66,8 +90,8 @@ func TestModesOnTheWire(t *testing.T) {
 			index := s.attach(guard.Compile(b), true)
 			for id, want := range m.want {
 				v := vector(t, id)
-				if diff := cmp.Diff(want, s.judge(v.ToGuest, v.Frames[0])); diff != "" {
-					t.Errorf("%s %s (-want +got):\n%s", v.ID, v.Case, diff)
+				if got := s.judge(v.ToGuest, v.Frames[0]); got != want {
+					t.Errorf("%s %s: %+v, want %+v", v.ID, v.Case, got, want)
 				}
 			}
 			s.runCorpus(index, m.name)
@@ -103,8 +127,7 @@ func TestClosedOnTheWire(t *testing.T) {
 			s.openKernel()
 			s.floodAll()
 			index := s.attach(r, true)
-			want := outcome{}
-			want.Counters.Dropped = map[reason.Reason]uint64{}
+			want := noOutcome()
 			frames := s.allDenied(&want)
 			s.guest.send(t, frames...)
 			// The guest can't send the end marker; the neighbour does.
@@ -112,9 +135,7 @@ func TestClosedOnTheWire(t *testing.T) {
 			s.vm.send(t, end)
 			got := outcome{Counters: s.counters(index)}
 			got.Arrived.LAN, got.Arrived.Stack = s.heardLAN.until(t, end), s.heardStack.until(t, end)
-			for _, p := range s.punts.take(t, len(want.Punted)) {
-				got.Punted = append(got.Punted, p.Frame)
-			}
+			got.Punted = s.handedUp(index, len(want.Punted))
 			// Its broadcast came to the managed port's other side, too.
 			want.Counters = towardsNeighbour(want.Counters, r.Closed)
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {

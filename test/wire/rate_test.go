@@ -43,19 +43,20 @@ func TestDHCPRate(t *testing.T) {
 	outer := time.Since(before)
 
 	c := s.counters(index)
+	taken := c.Taken[reason.DHCP4]
 	least, most := 20+uint64(inner/(10*time.Millisecond))-1, 20+uint64(outer/(10*time.Millisecond))
-	if c.Taken < least || c.Taken > most {
-		t.Errorf("%d messages were taken in %v, want %d to %d", c.Taken, inner, least, most)
+	if taken < least || taken > most {
+		t.Errorf("%d messages were taken in %v, want %d to %d", taken, inner, least, most)
 	}
-	want := datapath.Counters{FromGuest: 1, Taken: c.Taken, Dropped: map[reason.Reason]uint64{reason.DHCPRate: sent - c.Taken}}
+	want := datapath.Counters{FromGuest: 1, Taken: c.Taken, Dropped: map[reason.Reason]uint64{reason.DHCPRate: sent - taken}}
 	if diff := cmp.Diff(want, c, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("flooding guest (-want +got):\n%s", diff)
 	}
-	if c := s.counters(other); c.Taken != heard || len(c.Dropped) != 0 {
+	if c := s.counters(other); c.Taken[reason.DHCP4] != heard || len(c.Dropped) != 0 {
 		t.Errorf("its neighbour sent %d messages: %+v", heard, c)
 	}
-	s.checkPunts(map[int]uint64{index: c.Taken, other: heard}, map[int][]byte{index: discover, other: theirs})
-	t.Logf("%d of %d messages taken in %v, %d of %d of the neighbour", c.Taken, sent, inner, heard, heard)
+	s.checkPunts(map[int]uint64{index: taken, other: heard}, map[int][]byte{index: discover, other: theirs})
+	t.Logf("%d of %d messages taken in %v, %d of %d of the neighbour", taken, sent, inner, heard, heard)
 }
 
 // checkPunts holds what was handed up to the numbers and bytes expected.
@@ -108,7 +109,7 @@ func TestRingFull(t *testing.T) {
 	if diff := cmp.Diff(arrivals{}, s.fromGuest(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("DHCP reached the site (-want +got):\n%s", diff)
 	}
-	want := datapath.Counters{FromGuest: 1, Taken: fits, Dropped: map[reason.Reason]uint64{reason.DHCPRingFull: sent - fits}}
+	want := datapath.Counters{FromGuest: 1, Taken: map[reason.Reason]uint64{reason.DHCP4: fits}, Dropped: map[reason.Reason]uint64{reason.DHCPRingFull: sent - fits}}
 	if diff := cmp.Diff(want, s.counters(index), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

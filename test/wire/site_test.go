@@ -44,8 +44,9 @@ type site struct {
 	nf    bool // the bridge shows IPv4 to iptables, as it does beside Docker
 	flood bool // tapA doesn't teach the bridge either
 
-	rules       guard.Rules // in force on tapA
-	corpusRules bool        // they are those the corpus is written for
+	rules       guard.Rules   // in force on tapA
+	locals      *guard.Locals // who holds which link-local
+	corpusRules bool          // they are those the corpus is written for
 
 	host, lanNS, vmNS *testenv.NS
 	guest             *guestEnd
@@ -62,7 +63,7 @@ type site struct {
 func newSite(t testing.TB, k kind) *site {
 	t.Helper()
 	stayOnOneCPU(t)
-	s := &site{TB: t, host: quietNS(t), lanNS: quietNS(t), vmNS: quietNS(t), guest: &guestEnd{}, seq: new(uint32)}
+	s := &site{TB: t, host: quietNS(t), lanNS: quietNS(t), vmNS: quietNS(t), guest: &guestEnd{}, seq: new(uint32), locals: &guard.Locals{}}
 	testenv.Veth(t, s.host, "lan0", s.lanNS, "eth0", corpus.G)
 	testenv.Veth(t, s.host, "vmB", s.vmNS, "eth0", corpus.B)
 	s.plugGuest(k)
@@ -141,11 +142,17 @@ func (s *site) bridgeNetfilter(on bool) {
 	}
 }
 
-// openKernel loads the kernel program and drains its rings.
+// openKernel loads the kernel program, drains its rings and binds another NIC
+// of the segment, which has corpus.BLL and names corpus.GLL its gateway.
 func (s *site) openKernel() {
 	s.Helper()
 	s.loadKernel()
 	s.drain()
+	s.host.Exec("ip", "tuntap", "add", "nicB", "mode", "tap")
+	r := guard.Compile(neighbour())
+	other := s.protect("nicB", r)
+	s.locals.Reserve(r.Segment, corpus.BLL, other)
+	s.locals.Reserve(r.Segment, corpus.GLL, guard.Nobody)
 }
 
 // loadKernel loads the kernel program with pins of this test's own.
@@ -282,7 +289,7 @@ func (s *site) learned(port string) []string {
 func moved(before, after datapath.Counters) datapath.Counters {
 	return datapath.Counters{
 		FromGuest: after.FromGuest - before.FromGuest, ToGuest: after.ToGuest - before.ToGuest,
-		Taken:   after.Taken - before.Taken,
+		Taken:   movedBy(before.Taken, after.Taken),
 		Dropped: movedBy(before.Dropped, after.Dropped), Audited: movedBy(before.Audited, after.Audited),
 	}
 }

@@ -106,7 +106,7 @@ func TestDiscoverWithPartialChecksum(t *testing.T) {
 		t.Errorf("DHCP reached the site (-want +got):\n%s", diff)
 	}
 	s.checkPunts(map[int]uint64{index: 1}, map[int][]byte{index: discover})
-	if c := s.counters(index); c.Taken != 1 || len(c.Dropped) != 0 {
+	if c := s.counters(index); c.Taken[reason.DHCP4] != 1 || len(c.Dropped) != 0 {
 		t.Errorf("counters %+v", c)
 	}
 }
@@ -137,7 +137,8 @@ func TestRunts(t *testing.T) {
 func (s *site) sendCuts(index int, v *corpus.Vector) int {
 	s.Helper()
 	var cuts [][]byte
-	want := outcome{Counters: datapath.Counters{FromGuest: 1, Dropped: map[reason.Reason]uint64{}}}
+	want := noOutcome()
+	want.Counters.FromGuest = 1
 	for n := 14; n < min(len(v.Frames[0]), 14+40); n++ {
 		cut := v.Frames[0][:n]
 		cuts = append(cuts, cut)
@@ -148,9 +149,7 @@ func (s *site) sendCuts(index int, v *corpus.Vector) int {
 	before := s.counters(index)
 	got := outcome{Arrived: s.fromGuest(cuts...)}
 	got.Counters = moved(before, s.counters(index))
-	for _, p := range s.punts.take(s.TB, len(want.Punted)) {
-		got.Punted = append(got.Punted, p.Frame)
-	}
+	got.Punted = s.handedUp(index, len(want.Punted))
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		s.Errorf("%s %s, cut (-want +got):\n%s", v.ID, v.Case, diff)
 	}
