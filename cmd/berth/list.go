@@ -1,9 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +61,11 @@ func (a *app) table(nics []api.NIC, opts tableOptions) error {
 		row(w, head...)
 	}
 	for _, n := range nics {
-		cells := narrowCells(n)
+		addresses := join(holdings(n))
+		if !opts.wide {
+			addresses = brief(holdings(n))
+		}
+		cells := []string{printable(n.Name), printable(string(n.State)), macOf(n), orDash(addresses), reasonOf(n.Reason)}
 		if opts.wide {
 			cells = append(cells, a.wideCells(n)...)
 		}
@@ -68,8 +74,22 @@ func (a *app) table(nics []api.NIC, opts tableOptions) error {
 	return w.Flush()
 }
 
-func narrowCells(n api.NIC) []string {
-	return []string{printable(n.Name), printable(string(n.State)), macOf(n), orDash(join(n.Addresses)), reasonOf(n.Reason)}
+// holdings are a NIC's addresses, then the prefixes that are wholly its own.
+func holdings(n api.NIC) []netip.Prefix { return slices.Concat(n.Addresses, n.SLAAC, n.Delegated) }
+
+// brief is the first of each family, and how many more there are: a table is
+// for finding a NIC, and one NIC may have hundreds.
+func brief(all []netip.Prefix) string {
+	var shown []string
+	for _, is := range []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.Is6} {
+		if i := slices.IndexFunc(all, func(p netip.Prefix) bool { return is(p.Addr()) }); i >= 0 {
+			shown = append(shown, all[i].String())
+		}
+	}
+	if more := len(all) - len(shown); more > 0 {
+		shown = append(shown, fmt.Sprintf("+%d", more))
+	}
+	return strings.Join(shown, ",")
 }
 
 func (a *app) wideCells(n api.NIC) []string {
@@ -79,7 +99,7 @@ func (a *app) wideCells(n api.NIC) []string {
 		index = strconv.Itoa(link.Index)
 	}
 	return []string{
-		orDash(n.Network), orDash(hostname(n)), index, orDash(link.Bridge),
+		orDash(n.Network), orDash(bindingOf(n).Hostname), index, orDash(link.Bridge),
 		orDash(in.Attach), orDash(in.Mode), age(a.now().Sub(n.Since)), orDash(origin(n)),
 	}
 }
@@ -103,17 +123,6 @@ func reasonOf(r reason.Reason) string {
 		return "-"
 	}
 	return r.String()
-}
-
-// hostname is in the binding alone. One without a readable binding has none.
-func hostname(n api.NIC) string {
-	var b struct {
-		Hostname string `json:"hostname"`
-	}
-	if len(n.Binding) == 0 || json.Unmarshal(n.Binding, &b) != nil {
-		return ""
-	}
-	return b.Hostname
 }
 
 // origin is where the binding was declared: "dir:/etc/berth/nics.d/a.yaml:3".

@@ -49,7 +49,7 @@ func (a *app) show(n api.NIC) error {
 	w := newTable(a.stdout)
 	showDeclared(w, n)
 	showLink(w, n.Link)
-	showInstalled(w, n.Installed)
+	showInstalled(w, n)
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -66,24 +66,6 @@ func whyText(n api.NIC) string {
 	return fmt.Sprintf("%s: %s", n.Reason, printable(text))
 }
 
-func showDeclared(w io.Writer, n api.NIC) {
-	row(w, "\ndeclared", orDash(origin(n)))
-	row(w, "  mac", macOf(n))
-	row(w, "  addresses", orDash(join(n.Addresses)))
-	if len(n.SLAAC) > 0 {
-		row(w, "  slaac", join(n.SLAAC))
-	}
-	if len(n.Delegated) > 0 {
-		row(w, "  delegated", join(n.Delegated))
-	}
-	if n.Network != "" {
-		row(w, "  network", printable(n.Network))
-	}
-	if h := hostname(n); h != "" {
-		row(w, "  hostname", printable(h))
-	}
-}
-
 func showLink(w io.Writer, l *api.Link) {
 	if l == nil {
 		row(w, "\nlink", "none")
@@ -94,7 +76,8 @@ func showLink(w io.Writer, l *api.Link) {
 	row(w, "  bridge", orDash(l.Bridge))
 }
 
-func showInstalled(w io.Writer, in *api.Installed) {
+func showInstalled(w io.Writer, n api.NIC) {
+	in := n.Installed
 	if in == nil {
 		row(w, "\ninstalled", "nothing")
 		return
@@ -102,17 +85,13 @@ func showInstalled(w io.Writer, in *api.Installed) {
 	row(w, "\ninstalled", fmt.Sprintf("%s, %s", orDash(in.Attach), orDash(in.Mode)))
 	row(w, "  in force", yesNo(in.InForce, "it differs from what is declared"))
 	row(w, "  answering", yesNo(in.Answering, "nothing is answered"))
-	row(w, "  macs", orDash(join(in.MACs)))
-	row(w, "  sources", orDash(join(in.Sources)))
-	if in.IPv6 {
-		row(w, "  link-local", orDash(join(in.LinkLocal)))
-	}
-	if len(in.Routes) > 0 {
-		row(w, "  host routes", join(in.Routes))
-	}
+	listRow(w, "  macs", in.MACs)
+	listRow(w, "  sources", in.Sources)
+	showLinkLocals(w, n)
 	if in.ServerID.IsValid() {
 		row(w, "  server id", in.ServerID.String())
 	}
+	listRowIfAny(w, "  host routes", in.Routes)
 }
 
 func yesNo(yes bool, no string) string {
@@ -133,22 +112,34 @@ func showAnswers(out io.Writer, answers *api.Answers) {
 	fmt.Fprintf(out, "\nanswers  %s\n", cmp.Or(strings.Join(counts, ", "), "none"))
 	w := newTable(out)
 	for _, x := range answers.Last {
-		row(w, "  "+stamp(x.Time), orDash(x.Request), cmp.Or(printable(x.Answer), "(silence)"), addresses(x), "xid "+orDash(x.XID), reasonOf(x.Reason))
+		row(w, "  "+stamp(x.Time), orDash(x.Request), cmp.Or(printable(x.Answer), "(silence)"), addresses(x), xid(x), reasonOf(x.Reason))
 	}
 	_ = w.Flush() // a failing output is noticed by whoever reads it
 }
 
-// addresses prints what an exchange is about, single addresses without length.
+// addresses prints what an exchange is about, single addresses without length;
+// of many the first two, so that one exchange stays on one line.
 func addresses(x api.Answer) string {
+	const shown = 2
 	var parts []string
-	for _, p := range x.Addresses {
+	for _, p := range x.Addresses[:min(shown, len(x.Addresses))] {
 		if p.IsSingleIP() {
 			parts = append(parts, p.Addr().String())
 		} else {
 			parts = append(parts, p.String())
 		}
 	}
+	if more := len(x.Addresses) - shown; more > 0 {
+		parts = append(parts, fmt.Sprintf("+%d", more))
+	}
 	return orDash(strings.Join(parts, " "))
+}
+
+func xid(x api.Answer) string {
+	if x.XID == "" {
+		return "-" // neighbour discovery and ARP have none
+	}
+	return "xid " + printable(x.XID)
 }
 
 func showCounters(out io.Writer, c *api.Counters) {

@@ -65,6 +65,7 @@ func parseFilter(r *http.Request) (f filter, err error) {
 		if f.addr, err = netip.ParseAddr(query.Get("address")); err != nil {
 			return f, refuse(http.StatusBadRequest, "address: %q is not an IP address", query.Get("address"))
 		}
+		f.addr = f.addr.Unmap()
 	}
 	return f, nil
 }
@@ -73,8 +74,15 @@ func (f filter) match(n NIC) bool {
 	if f.mac != nil && (n.MAC == nil || *n.MAC != *f.mac) {
 		return false
 	}
-	has := func(p netip.Prefix) bool { return p.Addr() == f.addr }
-	return !f.addr.IsValid() || slices.ContainsFunc(n.Addresses, has)
+	return !f.addr.IsValid() || n.has(f.addr)
+}
+
+// has reports whether an address is the NIC's own, also one that its guest made
+// in a prefix that is wholly the NIC's.
+func (n *NIC) has(a netip.Addr) bool {
+	is := func(p netip.Prefix) bool { return p.Addr() == a }
+	contains := func(p netip.Prefix) bool { return p.Contains(a) }
+	return slices.ContainsFunc(n.Addresses, is) || slices.ContainsFunc(n.SLAAC, contains) || slices.ContainsFunc(n.Delegated, contains)
 }
 
 func (s *Server) show(w http.ResponseWriter, r *http.Request) error {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,7 +109,7 @@ func TestRoutes(t *testing.T) {
 		ok      = "200 application/json\n"
 		tap8    = `{"nic":"tap8","state":"waiting","reason":"no-link","since":"2026-01-02T03:04:05Z","mac":"52:54:00:aa:00:08","addresses":["192.0.2.8/24"],"source":"socket","binding":{"nic":"tap8","mac":"52:54:00:aa:00:08","addresses":["192.0.2.8/24"]}}`
 		tap9    = `{"nic":"tap9","state":"waiting","reason":"no-link","since":"2026-01-02T03:04:05Z","mac":"52:54:00:aa:00:09","addresses":["192.0.2.9/24"],"source":"dir","file":"/etc/berth/nics.d/tap9.yaml","line":1,"binding":{"nic":"tap9","mac":"52:54:00:aa:00:09","addresses":["192.0.2.9/24"]}}`
-		closed7 = `{"nic":"tap7","state":"closed","reason":"closed","since":"2026-01-02T03:04:05Z","link":{"ifindex":77,"host_mac":"fe:54:00:aa:00:01","kind":"tun","operstate":"up","bridge":"br0"},"installed":{"attach":"tcx","mode":"closed","macs":[],"sources":[],"server_id":"","answering":false,"in_force":true}}`
+		closed7 = `{"nic":"tap7","state":"closed","reason":"closed","since":"2026-01-02T03:04:05Z","link":{"ifindex":77,"host_mac":"fe:54:00:aa:00:01","kind":"tun","operstate":"up","bridge":"br0"},"installed":{"attach":"tcx","mode":"closed","macs":[],"sources":[],"ipv6":false,"server_id":"","answering":false,"in_force":true}}`
 	)
 	steps := []struct{ method, path, body, want string }{
 		{"GET", "/healthz", "", ok + `{"status":"ok"}`},
@@ -137,6 +138,33 @@ func TestRoutes(t *testing.T) {
 		got := ask(t, c, step.method, step.path, step.body)
 		if diff := cmp.Diff(step.want+"\n", got); diff != "" {
 			t.Fatalf("%s %s (-want +got):\n%s", step.method, step.path, diff)
+		}
+	}
+}
+
+// TestSelect finds a NIC by whatever is its own: an address of either family,
+// also one that its guest made in a prefix.
+func TestSelect(t *testing.T) {
+	node := apitest.New(16)
+	node.DeclareFile("tap9", file9, "192.0.2.9/24", "2001:db8:1::9/64")
+	sock := start(t, node).socket
+	const doc = `{"nic":"tap8","mac":"52:54:00:aa:00:08","slaac":["2001:db8:a::/64"],"delegated":["2001:db8:100::/56"]}`
+	client := api.NewClient(sock)
+	if _, err := client.Set(t.Context(), "tap8", []byte(doc), api.SetOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"192.0.2.9": "tap9", "::ffff:192.0.2.9": "tap9", "2001:db8:1::9": "tap9", "2001:DB8:1:0::9": "tap9",
+		"2001:db8:a::": "tap8", "2001:db8:a::5054:ff:feaa:8": "tap8", "2001:db8:100:ff::1": "tap8",
+		"192.0.2.1": "", "2001:db8:1::1": "", "2001:db8:a:1::": "", "2001:db8:101::": "", "fe80::1": "",
+	} {
+		nics, err := client.Find(t.Context(), api.Selector{Address: netip.MustParseAddr(address)})
+		var got []string
+		for _, n := range nics {
+			got = append(got, n.Name)
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s is found at %q (%v), want %q", address, got, err, want)
 		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -42,7 +44,45 @@ type binding struct {
 	MAC       nic.MAC        `json:"mac"`
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
 	Hostname  string         `json:"hostname,omitempty"`
-	source    string
+	Gateway   string         `json:"gateway,omitempty"`
+	Gateway6  string         `json:"gateway6,omitempty"`
+	SLAAC     []netip.Prefix `json:"slaac,omitempty"`
+	Delegated []netip.Prefix `json:"delegated,omitempty"`
+	Routed    bool           `json:"routed,omitempty"`
+	// What is shown of the rest, as the agent gives it with its defaults.
+	IPv6       string          `json:"ipv6,omitempty"`
+	LinkLocal  json.RawMessage `json:"link-local,omitempty"`
+	Neighbours string          `json:"neighbours,omitempty"`
+	DHCP6      json.RawMessage `json:"dhcp6,omitempty"`
+	RA         json.RawMessage `json:"ra,omitempty"`
+	source     string
+}
+
+// permitted are the sources the guard lets pass.
+func (b binding) permitted() []netip.Prefix {
+	all := []netip.Prefix{}
+	for _, a := range b.Addresses {
+		all = append(all, netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
+	}
+	return append(append(all, b.SLAAC...), b.Delegated...)
+}
+
+// of are the permitted sources of one family.
+func (b binding) of(is func(netip.Addr) bool) []netip.Prefix {
+	return slices.DeleteFunc(b.permitted(), func(p netip.Prefix) bool { return !is(p.Addr()) })
+}
+
+// linkLocals are those listed, or that of the MAC; a guest that may choose has
+// chosen fe80::1234.
+func (b binding) linkLocals() []netip.Addr {
+	var fixed []netip.Addr
+	switch err := json.Unmarshal(b.LinkLocal, &fixed); {
+	case err == nil:
+		return fixed
+	case string(b.LinkLocal) == `"eui-64"`:
+		return []netip.Addr{b.MAC.EUI64()}
+	}
+	return []netip.Addr{b.MAC.EUI64(), netip.MustParseAddr("fe80::1234")}
 }
 
 // New returns a node without NICs that keeps so many events.
@@ -287,7 +327,8 @@ func (n *Node) pending() (p api.Plan) {
 }
 
 func (b binding) equal(o binding) bool {
-	return b.MAC == o.MAC && b.Hostname == o.Hostname && slices.Equal(b.Addresses, o.Addresses)
+	b.source = o.source
+	return reflect.DeepEqual(b, o)
 }
 
 // names is every name that is declared, or closed because its link lives.
@@ -324,6 +365,7 @@ func describeBinding(now *api.NIC, b binding) {
 		panic(err)
 	}
 	now.MAC, now.Addresses, now.Source, now.Binding = &b.MAC, b.Addresses, b.source, raw
+	now.SLAAC, now.Delegated = b.SLAAC, b.Delegated
 	if b.source == "dir" {
 		now.File, now.Line = "/etc/berth/nics.d/"+b.NIC+".yaml", 1
 	}
@@ -337,20 +379,44 @@ func (n *Node) describeKernel(now *api.NIC, b binding) {
 	}
 	in := now.Installed
 	in.Mode, in.MACs, in.Answering = "enforce", []nic.MAC{b.MAC}, true
+	in.Sources = b.permitted()
+	if len(b.of(netip.Addr.Is6)) > 0 {
+		in.IPv6, in.LinkLocal = true, b.linkLocals()
+	}
+	if b.Routed {
+		in.Routes = in.Sources
+	}
 	for _, a := range b.Addresses {
-		in.Sources = append(in.Sources, netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
-		in.ServerID = a.Masked().Addr().Next()
+		if a.Addr().Is4() {
+			in.ServerID = a.Masked().Addr().Next()
+		}
 	}
-	if len(in.Sources) == 0 {
-		return
+	if len(in.Sources) > 0 {
+		describeTraffic(now, b)
 	}
-	now.Answers = &api.Answers{Count: map[string]uint64{"ACK": 1, "OFFER": 2}, Last: []api.Answer{
-		{Time: Epoch, Request: "REQUEST", Answer: "ACK", Addresses: in.Sources[:1], XID: "12345678"},
-		{Time: Epoch, Request: "DECLINE", XID: "0e345678", Reason: reason.DHCPDecline},
-	}}
+}
+
+// describeTraffic invents what a NIC was told, of each family that it has.
+func describeTraffic(now *api.NIC, b binding) {
+	now.Answers = &api.Answers{Count: map[string]uint64{}}
 	now.Counters = &api.Counters{
-		FromGuest: 10, ToGuest: 20, Taken: map[string]uint64{"dhcp4": 4},
-		Dropped: map[string]uint64{"mac-spoof": 3, "ip4-spoof": 7}, Audited: map[string]uint64{}, Ignored: map[string]uint64{"dhcp-decline": 1},
+		FromGuest: 10, ToGuest: 20, Taken: map[string]uint64{},
+		Dropped: map[string]uint64{"mac-spoof": 3}, Audited: map[string]uint64{}, Ignored: map[string]uint64{},
+	}
+	if has := b.of(netip.Addr.Is6); len(has) > 0 {
+		maps.Copy(now.Answers.Count, map[string]uint64{"ADVERTISE": 1, "RA": 3, "REPLY": 1})
+		now.Answers.Last = append(now.Answers.Last,
+			api.Answer{Time: Epoch, Request: "REQUEST", Answer: "REPLY", Addresses: has, XID: "0a1b2c"},
+			api.Answer{Time: Epoch, Request: "RS", Answer: "RA"})
+		maps.Copy(now.Counters.Taken, map[string]uint64{"dhcp6": 2, "router-solicitation": 1})
+		now.Counters.Dropped["ra-rogue"] = 1
+	}
+	if has := b.of(netip.Addr.Is4); len(has) > 0 {
+		maps.Copy(now.Answers.Count, map[string]uint64{"ACK": 1, "OFFER": 2})
+		now.Answers.Last = append(now.Answers.Last,
+			api.Answer{Time: Epoch, Request: "REQUEST", Answer: "ACK", Addresses: has[:1], XID: "12345678"},
+			api.Answer{Time: Epoch, Request: "DECLINE", XID: "0e345678", Reason: reason.DHCPDecline})
+		now.Counters.Taken["dhcp4"], now.Counters.Dropped["ip4-spoof"], now.Counters.Ignored["dhcp-decline"] = 4, 7, 1
 	}
 }
 
