@@ -136,8 +136,8 @@ func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want plan.Want, l pla
 	}
 	_, answering := a.answerer.Answering()[index]
 	n.Installed = &api.Installed{
-		Attach: attach.String(), Mode: rules.Mode(), MACs: rules.MACs,
-		Sources: slices.Concat(rules.IP4, rules.IP6), LinkLocal: linkLocals(&rules, claimed), IPv6: rules.IPv6,
+		Attach: attach.String(), Mode: rules.Mode(), MACs: append([]nic.MAC{}, rules.MACs...),
+		Sources: append(append([]netip.Prefix{}, rules.IP4...), rules.IP6...), LinkLocal: linkLocals(&rules, claimed), IPv6: rules.IPv6,
 		ServerID: a.answerer.ServerIDs()[index], Answering: answering,
 		InForce: want.Binding != nil && rules.Digest() == want.DigestOn(l) && answering && attach != plan.Detached,
 	}
