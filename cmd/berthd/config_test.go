@@ -69,6 +69,8 @@ func TestBadConfig(t *testing.T) {
 		"log: {level: loud}":                       "loud",
 		"socket: {mode: 9999}":                     `"9999" is not a file mode`,
 		"socket: {mode: rw}":                       `"rw" is not a file mode`,
+		"duid: '0004'":                             `duid "0004": want 3 to 18 octets in hex`,
+		"duid: 00:04:zz":                           `duid "00:04:zz": want 3 to 18 octets in hex`,
 		"nics: /a\nnics: /b":                       "already defined",
 	} {
 		_, err := parseConfig("berthd.yaml", []byte(text))

@@ -38,9 +38,15 @@ func TestServerDUIDConfigured(t *testing.T) {
 	if want := []byte{0, 3, 0, 1, 0x52, 0x54, 0, 0xaa, 0, 1}; err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%x, %v; want %x", got, err, want)
 	}
-	for _, bad := range []string{"0003", "zz", "00:03:0", strings.Repeat("00", 131)} {
-		if _, err := serverDUID(bad, state); err == nil || !strings.Contains(err.Error(), bad) {
-			t.Errorf("%q: error %v, want one that names it", bad, err)
+	if got, err := serverDUID(strings.Repeat("ab", 18), state); err != nil || len(got) != 18 {
+		t.Errorf("the longest is %x, %v", got, err)
+	}
+	for bad, why := range map[string]string{
+		"0003": "want 3 to 18 octets in hex", "zz": "want 3 to 18 octets in hex", "00:03:0": "want 3 to 18 octets in hex",
+		strings.Repeat("ab", 19): "it has 19 octets, and every reply must have room for it: want 3 to 18",
+	} {
+		if _, err := serverDUID(bad, state); err == nil || !strings.HasPrefix(err.Error(), `duid "`+bad+`": `+why) {
+			t.Errorf("%q: error %v, want one that names it and says: %s", bad, err, why)
 		}
 	}
 }
