@@ -109,7 +109,7 @@ func variants4() []variant {
 		},
 		{
 			name: "suspended", change: func(b *nic.Binding) { b.Suspended = true },
-			flips: all(drops(reason.IP4Spoof), "G38"),
+			flips: all(drops(reason.IP4Spoof), "G38", "G22"),
 			also: func(v *corpus.Vector, f []byte, w corpus.Want) guard.Action {
 				if w.Action == guard.Pass && !v.ToGuest || isIP6(f) {
 					return guard.Drop
@@ -198,7 +198,7 @@ func families() []variant {
 		},
 		{
 			name: "U4: IPv6 only", change: func(b *nic.Binding) { only(b, netip.Addr.Is6) },
-			flips: all(drops(reason.IP4Spoof), "G38"),
+			flips: all(drops(reason.IP4Spoof), "G38", "G22"),
 			also: func(v *corpus.Vector, f []byte, w corpus.Want) guard.Action {
 				if w.Action == guard.Pass && !v.ToGuest && !isIP6(f) {
 					return guard.Drop

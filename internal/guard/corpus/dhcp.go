@@ -80,6 +80,10 @@ func clientAbuse() []Vector {
 	for i := range byte(64) {
 		starve.Frames = append(starve.Frames, disc(func(f *dhcpFrame) { f.msg.chaddr, f.msg.xid = mac("02:11:22:33:00:00"), uint32(i) }))
 	}
+	flood := Vector{ID: "G23", Case: "DHCP abuse: flood", Want: take()}
+	for i := range uint32(32) {
+		flood.Frames = append(flood.Frames, disc(func(f *dhcpFrame) { f.msg.xid = i }))
+	}
 	whole := disc(nil)
 	return []Vector{
 		ask("G02", "chaddr is not the Ethernet source", func(f *dhcpFrame) { f.msg.chaddr = mac("02:11:22:33:44:55") }),
@@ -95,6 +99,18 @@ func clientAbuse() []Vector {
 		ask("G20", "DECLINE", func(f *dhcpFrame) { f.msg.options = []byte{53, 1, 4, 50, 4, 192, 0, 2, 10, 54, 4, 192, 0, 2, 1} }),
 		ask("G24", "relay option inserted", options(82, 6, 1, 4, 'e', 'v', 'i', 'l')),
 		ask("G36", "INFORM from a spoofed address", func(f *dhcpFrame) { f.msg.options = []byte{53, 1, 8}; f.src, f.msg.ci = B4, B4 }),
+		ask("G04", "chaddr of broadcast", func(f *dhcpFrame) { f.msg.chaddr = BC }),
+		ask("G07", "DISCOVER by unicast to another VM", func(f *dhcpFrame) { f.edst, f.dst = B, B4 }),
+		ask("G10", "RELEASE of the own address", func(f *dhcpFrame) { f.msg.options = []byte{53, 1, 7}; f.src, f.msg.ci, f.dst, f.edst = M4, M4, G4, G }),
+		ask("G16", "overload without an end, options twice", options(52, 1, 3, 53, 1, 3, 61, 0)),
+		ask("G19", "REQUEST of another server", options(54, 4, 192, 0, 2, 3)),
+		ask("G21", "DECLINE of the victim's address", func(f *dhcpFrame) { f.msg.options = []byte{53, 1, 4, 50, 4, 192, 0, 2, 20} }),
+		ask("G22", "RELEASE of the victim's address", func(f *dhcpFrame) {
+			f.msg.options = []byte{53, 1, 7}
+			f.src, f.msg.ci, f.dst, f.edst = M4, B4, G4, G
+		}),
+		{ID: "G12", Case: "DHCP abuse: wrong UDP checksum", Want: take(), Frames: one(badChecksum(whole))},
+		flood,
 		{ID: "G13", Case: "DHCP abuse: UDP to port 67 of one byte", Want: take(), Frames: one(to(BC, packet{src: Any4, dst: BC4, proto: udpProto, payload: udp(68, 67, []byte{1})}))},
 		{ID: "G34", Case: "DHCP abuse: fragmented DISCOVER", Want: drop(reason.DHCPDisguised, reason.IP4Spoof), Frames: fragments(whole, 64)},
 		{ID: "G35", Case: "DHCP abuse: DISCOVER tagged VID 0", Want: drop(reason.DHCPDisguised), Frames: one(enc(whole, tag{0x8100, 0}))},
@@ -103,6 +119,11 @@ func clientAbuse() []Vector {
 		{ID: "G47", Case: "DHCP abuse: total length hides the end", Want: take(), Frames: one(disc(func(f *dhcpFrame) { f.change = func(p *packet) { p.total = 20 + 8 + 20 } }))},
 		{ID: "G48", Case: "DHCP abuse: IPv4 options", Want: drop(reason.IP4Options), Frames: one(disc(func(f *dhcpFrame) { f.change = func(p *packet) { p.opts = []byte{7, 7, 4, 0, 0, 0, 0, 0} } }))},
 	}
+}
+
+// badChecksum gives an untagged UDP frame over IPv4 without options a checksum.
+func badChecksum(f []byte) []byte {
+	return cat(f[:40], []byte{0xde, 0xad}, f[42:])
 }
 
 // towards is what a neighbour must not get to the guest.
