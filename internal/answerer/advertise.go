@@ -149,8 +149,8 @@ func (a *Answerer) advertise(index int, p *port) {
 			break
 		}
 	}
-	p.busy.Unlock()
 	a.report(x)
+	p.busy.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p.sent++

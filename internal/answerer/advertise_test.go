@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +184,49 @@ func TestWithdrawal(t *testing.T) {
 		if lifetime := []uint16{1800, 1800, 1800, 0}[i]; h.lifetime != lifetime || h.src != corpus.GLL {
 			t.Errorf("advertisement %d: router lifetime %d from %s, want %d from %s", i, h.lifetime, h.src, lifetime, corpus.GLL)
 		}
+	}
+}
+
+// gate is a working sender that takes its time: a frame passes when told.
+type gate struct{ at, pass chan struct{} }
+
+func (g gate) Send(int, []byte) error {
+	g.at <- struct{}{}
+	<-g.pass
+	return nil
+}
+
+// Hold waits for an advertisement on its way, until it is sent and reported.
+func TestHoldWaitsForAnAdvertisement(t *testing.T) {
+	g := gate{at: make(chan struct{}), pass: make(chan struct{})}
+	var reported atomic.Bool
+	a := answerer.New(g, duid(), func(answerer.Exchange) { reported.Store(true) })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Advertise(ctx) }()
+	a.Answer(7, "tap7", identity(1, "2001:db8:1::10/64"))
+	a.Running(map[int]bool{7: true})
+	<-g.at
+	before := make(chan bool, 1)
+	go func() {
+		a.Hold(7)
+		before <- reported.Load()
+	}()
+	for a.Answering()[7] != 0 { // until it is held
+		runtime.Gosched()
+	}
+	select {
+	case <-before:
+		t.Error("Hold returned while an advertisement was on its way")
+	default:
+	}
+	close(g.pass)
+	if !<-before {
+		t.Error("Hold returned before the advertisement was reported")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
