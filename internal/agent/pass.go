@@ -245,6 +245,7 @@ func (a *Agent) applyStep(s plan.Step) error {
 			Binding: s.Binding, ServerID: s.ServerID, GatewayMAC: s.GatewayMAC, Digest: s.Digest, Former: former,
 		})
 	case plan.Forget:
+		a.answerer.Drop(s.Index)
 		a.book.forget(s.Index)
 		delete(a.formers, s.Index)
 		return a.opt.Kernel.Forget(s.Index)

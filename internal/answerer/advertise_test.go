@@ -187,6 +187,22 @@ func TestWithdrawal(t *testing.T) {
 	}
 }
 
+// A device that is gone leaves no last words: its ifindex may be another's.
+func TestDroppedIsNotTakenBack(t *testing.T) {
+	s := newStation()
+	a := advertising(t, s)
+	a.Answer(7, "tap7", identity(1, "2001:db8:1::10/64"))
+	a.Running(map[int]bool{7: true})
+	s.wait(t, "the first", func(all []heard) bool { return len(all) == 1 })
+	a.Drop(7)
+	a.Answer(7, "heir", identity(2, "2001:db8:2::10/64"))
+	a.Running(map[int]bool{7: true})
+	all := s.wait(t, "the heir's", func(all []heard) bool { return len(all) >= 2 })
+	if diff := cmp.Diff([]string{"2001:db8:2::/64 00000258/000004b0"}, all[1].prefixes); diff != "" {
+		t.Errorf("the first that the heir hears (-want +got):\n%s", diff)
+	}
+}
+
 // gate is a working sender that takes its time: a frame passes when told.
 type gate struct{ at, pass chan struct{} }
 

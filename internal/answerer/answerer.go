@@ -134,6 +134,13 @@ func (a *Answerer) Silence(index int) {
 	}
 }
 
+// Drop stops answering a NIC whose device is gone. Whoever has its ifindex now
+// is another one, and is told nothing. When it returns, no answer is on its
+// way.
+func (a *Answerer) Drop(index int) {
+	a.stop(index, func(*port) { delete(a.ports, index) })
+}
+
 // Farewell takes back what the NIC on an ifindex was told by an earlier
 // process; nobody answers it now.
 func (a *Answerer) Farewell(index int, former *nic.Binding) {

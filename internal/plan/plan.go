@@ -291,8 +291,10 @@ func (c *computation) silence(name string, index int) {
 	}
 }
 
+// forget needs no silence before it, which would tell whoever has the ifindex
+// now what another was told.
 func (c *computation) forget(i Installed, note string) {
-	c.silence(i.Name, i.Index)
+	delete(c.answering, i.Index)
 	c.unroute(i.Name, i.Index)
 	c.step(Step{Verb: Forget, NIC: i.Name, Index: i.Index, Note: note})
 }

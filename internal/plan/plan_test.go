@@ -99,6 +99,7 @@ func (w *world) step(s plan.Step) {
 	case plan.Harden:
 		w.installed(s.Index).Attach = plan.TCX
 	case plan.Forget:
+		delete(w.in.Answering, s.Index)
 		w.in.Installed = deleteIndex(w.in.Installed, s.Index)
 	}
 }

@@ -20,10 +20,10 @@ type Verb uint8
 const (
 	Arm     Verb = iota // the second lock closes the name until the guard's mark opens it
 	Hold                // keep the NIC's messages while its rules change
-	Silence             // stop answering
+	Silence             // stop answering, with last words
 	Quiet               // switch the host's own IPv6 off on the port
 	Prepare             // of a routed NIC: on, but with nothing to say
-	Forget              // remove what is installed for an ifindex: its device is gone, or released
+	Forget              // stop answering and remove what is installed for an ifindex: its device is gone, or released
 	Unroute             // take the host's routes to the NIC away
 	Close               // rules that let nothing pass
 	Guard               // rules of the binding
