@@ -160,9 +160,12 @@ func (a *Answerer) advertise(index int, p *port) {
 }
 
 // interval adds to nd's whole seconds what keeps NICs apart within one: less
-// than a second sooner, but never sooner than three seconds.
+// than a second sooner, or later where that would be sooner than three seconds.
 func (p *port) interval() time.Duration {
 	wait := time.Duration(nd.Interval(p.setting.Binding, p.sent, rand.Float64())) * time.Second
-	const least = 3 * time.Second
-	return max(least, wait-time.Duration(rand.Int64N(int64(time.Second))))
+	apart := time.Duration(rand.Int64N(int64(time.Second)))
+	if least := 3 * time.Second; wait-apart < least {
+		return least + apart
+	}
+	return wait - apart
 }
