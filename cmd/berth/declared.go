@@ -18,6 +18,7 @@ type declared struct {
 	Hostname       string `json:"hostname"`
 	Gateway        string `json:"gateway"`
 	Gateway6       string `json:"gateway6"`
+	GatewayMAC     string `json:"gateway-mac"`
 	NoDefaultRoute bool   `json:"no-default-route"`
 	IPv6           string `json:"ipv6"`
 	LinkLocal      words  `json:"link-local"`
@@ -57,6 +58,11 @@ func bindingOf(n api.NIC) (b declared) {
 	return b
 }
 
+// hasIPv4 reports whether there is an IPv4 address to give.
+func hasIPv4(n api.NIC) bool {
+	return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() })
+}
+
 // servesIPv6 reports whether the NIC has anything of IPv6 to be told of.
 func servesIPv6(n api.NIC) bool {
 	is6 := func(p netip.Prefix) bool { return p.Addr().Is6() }
@@ -77,6 +83,7 @@ func showDeclared(w io.Writer, n api.NIC) {
 	listRowIfAny(w, "  delegated", n.Delegated)
 	wordRow(w, "  gateway", b.Gateway)
 	wordRow(w, "  gateway6", b.Gateway6)
+	wordRow(w, "  gateway-mac", b.GatewayMAC)
 	if b.DHCP4.Off {
 		row(w, "  dhcp4", "off")
 	}

@@ -88,7 +88,7 @@ func showInstalled(w io.Writer, n api.NIC) {
 	listRow(w, "  macs", in.MACs)
 	listRow(w, "  sources", in.Sources)
 	showLinkLocals(w, n)
-	if in.ServerID.IsValid() {
+	if in.ServerID.IsValid() && hasIPv4(n) {
 		row(w, "  server id", in.ServerID.String())
 	}
 	listRowIfAny(w, "  host routes", in.Routes)
