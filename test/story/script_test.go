@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,7 +61,7 @@ func runScript(t *testing.T, file string) {
 			e.Setenv("GUEST", guest.Name)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "terminate": terminate, "state": state},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": ready, "terminate": terminate, "state": state, "shows": shows},
 	})
 }
 
@@ -83,6 +84,18 @@ func state(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+// shows NIC PATTERN waits until `berth show` has a line that fits.
+func shows(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: shows NIC PATTERN")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	eventually(ts, args[0]+" to show "+args[1], func() bool {
+		out, err := berthOutput(ts, "show", args[0])
+		return err == nil && pattern.MatchString(out)
+	})
+}
+
 func berthOutput(ts *testscript.TestScript, args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(binDir, "berth"), args...)
 	cmd.Env = append(os.Environ(), "BERTH_SOCKET="+ts.Getenv("BERTH_SOCKET"))
@@ -91,7 +104,7 @@ func berthOutput(ts *testscript.TestScript, args ...string) (string, error) {
 }
 
 func eventually(ts *testscript.TestScript, what string, cond func() bool) {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !cond() {
 		if time.Now().After(deadline) {
 			ts.Fatalf("waited in vain for %s", what)
