@@ -209,7 +209,7 @@ func TestCrossedNICs(t *testing.T) {
 	s.write("vm1.yaml", one.dual("2001:db8:1::11", ""))
 	s.write("vm2.yaml", two.dual("2001:db8:1::12", ""))
 	s.attach("vm1", "vm2")
-	g := &guest{NS: two.NS, port: "vm2", mac: two.mac, addr: one.addr}      // its own MAC, the other's addresses
+	g := &guest{NS: two.NS, port: "vm2", mac: two.mac, addr: one.addr}       // its own MAC, the other's addresses
 	swapped := &guest{NS: two.NS, port: "vm2", mac: one.mac, addr: two.addr} // the other's MAC
 	for _, c := range []struct {
 		what  string
