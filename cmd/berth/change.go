@@ -155,7 +155,7 @@ func (a *app) deleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete NIC | --mac MAC | --address ADDRESS",
 		Short: "Withdraw a binding",
-		Long: `Withdraw the binding of the NIC with this name, MAC or address. As long as its interface lives, the NIC is closed then: nothing passes. To let it pass unfiltered, use release.
+		Long: `Withdraw the binding of the NIC with this name, MAC or address. An address is one of its own, or one in a prefix that is wholly its own. As long as its interface lives, the NIC is closed then: nothing passes. To let it pass unfiltered, use release.
 
 Deleting what is not there succeeds and says so.`,
 		ValidArgsFunction: a.completeNICs,
@@ -167,7 +167,7 @@ Deleting what is not there succeeds and says so.`,
 		},
 	}
 	cmd.Flags().StringVar(&mac, "mac", "", "the NIC with this MAC address")
-	cmd.Flags().StringVar(&address, "address", "", "the NIC with this IP address")
+	cmd.Flags().StringVar(&address, "address", "", "the NIC with this IP address, of either family")
 	return withFormats(cmd, "text", "json", "yaml")
 }
 

@@ -18,6 +18,7 @@ func (a *app) listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the NICs",
+		Long:    "List the NICs, each with its first address of either family and how many more it has; wide has all of them.",
 		Example: "  berth list\n  berth list -o json | jq -r '.[] | select(.state != \"in-force\") | .nic'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
