@@ -84,7 +84,8 @@ type Agent struct {
 	loud       map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release    map[string]bool
 	routed     map[int]route.State  // as the last pass found it
-	formers    map[int]*nic.Binding // by ifindex, between guard and answer
+	inherited  map[int]bool         // by ifindex: its rules are still an earlier process's
+	formers    map[int]*nic.Binding // by ifindex, between guard and answer: what that one told
 	armed      plan.Armed           // as the loop last left the second lock
 	failed     map[string]failure
 	since      map[string]standing
@@ -115,20 +116,21 @@ type request struct {
 // New makes an agent. Nothing happens before Run.
 func New(opt Options) (*Agent, error) {
 	a := &Agent{
-		EventLog: api.NewEventLog(keptEvents),
-		opt:      opt,
-		started:  time.Now(),
-		wake:     make(chan struct{}, 1),
-		fromDir:  make(chan dir.Update, 1),
-		requests: make(chan request),
-		pings:    make(chan struct{}),
-		claims:   map[string]claim{},
-		loud:     map[string]string{},
-		release:  map[string]bool{},
-		formers:  map[int]*nic.Binding{},
-		failed:   map[string]failure{},
-		since:    map[string]standing{},
-		book:     book{pages: map[int]*page{}},
+		EventLog:  api.NewEventLog(keptEvents),
+		opt:       opt,
+		started:   time.Now(),
+		wake:      make(chan struct{}, 1),
+		fromDir:   make(chan dir.Update, 1),
+		requests:  make(chan request),
+		pings:     make(chan struct{}),
+		claims:    map[string]claim{},
+		loud:      map[string]string{},
+		release:   map[string]bool{},
+		inherited: map[int]bool{},
+		formers:   map[int]*nic.Binding{},
+		failed:    map[string]failure{},
+		since:     map[string]standing{},
+		book:      book{pages: map[int]*page{}},
 	}
 	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)
 	a.view.Store(&view{changed: make(chan struct{})})
@@ -139,6 +141,7 @@ func New(opt Options) (*Agent, error) {
 	}
 	for _, i := range have {
 		a.claims[i.Name] = claim{}
+		a.inherited[i.Index] = true
 	}
 	a.stored.bindings, a.stored.problems = opt.Store.All()
 	return a, nil

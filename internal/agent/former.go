@@ -7,18 +7,28 @@ import (
 	"github.com/berth-net/berth/internal/nic"
 )
 
-// former is what an earlier process told the NIC on an ifindex by router
-// advertisement, so that it can be taken back: the kernel still holds the rules
-// it came with. nil if this process has told it itself, or there was nothing.
-func (a *Agent) former(index int) *nic.Binding {
-	if _, mine := a.answerer.Answering()[index]; mine {
-		return nil
+// remember keeps what an earlier process told the NIC on an ifindex by router
+// advertisement, before the rules it came with are changed: the kernel still
+// holds those.
+func (a *Agent) remember(index int) {
+	if !a.inherited[index] {
+		return
 	}
+	delete(a.inherited, index)
 	r, ok, err := a.opt.Kernel.Rules(index)
 	if err != nil || !ok || !r.IPv6 {
-		return nil // nothing is lost but a courtesy: lifetimes end by themselves
+		return // nothing is lost but a courtesy: lifetimes end by themselves
 	}
-	return told(&r)
+	a.formers[index] = told(&r)
+}
+
+// takeFormer hands over what was remembered, nil if nothing: from now on it is
+// this process that has told the NIC.
+func (a *Agent) takeFormer(index int) *nic.Binding {
+	b := a.formers[index]
+	delete(a.formers, index)
+	delete(a.inherited, index)
+	return b
 }
 
 // told reads rules backwards. The length of an address's subnet is not in

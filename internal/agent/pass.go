@@ -231,23 +231,22 @@ func (a *Agent) applyStep(s plan.Step) error {
 	case plan.Route:
 		return a.opt.Routes.Apply(a.routed[s.Index], s.Want)
 	case plan.Close:
-		if former := a.former(s.Index); former != nil {
+		a.remember(s.Index)
+		if former := a.takeFormer(s.Index); former != nil {
 			a.answerer.Farewell(s.Index, former)
 		}
 		return a.opt.Kernel.Guard(s.Index, s.NIC, *s.Rules)
 	case plan.Guard:
-		a.formers[s.Index] = a.former(s.Index)
+		a.remember(s.Index)
 		return a.opt.Kernel.Guard(s.Index, s.NIC, *s.Rules)
 	case plan.Answer:
-		former := a.formers[s.Index]
-		delete(a.formers, s.Index)
 		a.answerer.Answer(s.Index, s.NIC, answerer.Setting{
-			Binding: s.Binding, ServerID: s.ServerID, GatewayMAC: s.GatewayMAC, Digest: s.Digest, Former: former,
+			Binding: s.Binding, ServerID: s.ServerID, GatewayMAC: s.GatewayMAC, Digest: s.Digest, Former: a.takeFormer(s.Index),
 		})
 	case plan.Forget:
 		a.answerer.Drop(s.Index)
 		a.book.forget(s.Index)
-		delete(a.formers, s.Index)
+		a.takeFormer(s.Index)
 		return a.opt.Kernel.Forget(s.Index)
 	case plan.Harden:
 		return a.opt.Kernel.Harden(s.Index)
