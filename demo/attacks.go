@@ -19,10 +19,11 @@ var broadcast = nic.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // attacker is who sends, and whom it pretends to be.
 type attacker struct {
-	vm        *vm
-	own       netip.Addr
-	victimMAC nic.MAC
-	victim    netip.Addr // also the address that ARP claims
+	vm               *vm
+	own4, own6       netip.Addr
+	victimMAC        nic.MAC
+	victim4, victim6 netip.Addr // victim4 is also what ARP claims
+	gateway          netip.Addr // what neighbour discovery claims
 }
 
 // attack is one kind of forged frame and how tcpdump recognises it.
@@ -33,34 +34,42 @@ type attack struct {
 	reason reason.Reason
 }
 
+// attacks is those of IPv4 and those of IPv6, like beside like.
 func (a attacker) attacks() []attack {
-	datagram := wire.UDP4{
-		EthSrc: a.vm.mac, EthDst: broadcast, Src: a.own, Dst: netip.MustParseAddr("192.0.2.255"),
-		SrcPort: 40000, DstPort: 40001, Payload: []byte("forged"),
-	}
-	mac, ip, rogue := datagram, datagram, datagram
+	d4, d6 := a.datagram4(), a.datagram6()
+	mac, ip4, ip6 := d4, d4, d6
 	mac.EthSrc = a.victimMAC
-	ip.Src = a.victim
-	rogue.Dst, rogue.SrcPort, rogue.DstPort = netip.MustParseAddr("255.255.255.255"), 67, 68
-	rogue.Payload = offer(a.own)
+	ip4.Src = a.victim4
+	ip6.Src = a.victim6
 	from := "ether src " + a.vm.mac.String()
-	plain := wire.AppendUDP4(nil, datagram)
 	return []attack{
-		{"another's MAC", wire.AppendUDP4(nil, mac), fmt.Sprintf("ether src %s and src host %s", a.victimMAC, a.own), reason.MACSpoof},
-		{"another's IP address", wire.AppendUDP4(nil, ip), from + " and ip src host " + a.victim.String(), reason.IP4Spoof},
-		{"ARP: that address is here", a.arpReply(broadcast), from + " and arp src host " + a.victim.String(), reason.ARPSpoofIP},
-		{"DHCP server: an OFFER to all", wire.AppendUDP4(nil, rogue), from + " and udp src port 67", reason.DHCPServer},
-		{"hidden in a VLAN tag", tagged(plain), from + " and vlan", reason.VLANTag},
+		{"another's MAC", wire.AppendUDP4(nil, mac), fmt.Sprintf("ether src %s and src host %s", a.victimMAC, a.own4), reason.MACSpoof},
+		{"another's IPv4 address", wire.AppendUDP4(nil, ip4), from + " and ip src host " + a.victim4.String(), reason.IP4Spoof},
+		{"another's IPv6 address", wire.AppendUDP6(nil, ip6), from + " and ip6 src host " + a.victim6.String(), reason.IP6Spoof},
+		{"ARP: the router is here", a.arpReply(), from + " and arp src host " + a.victim4.String(), reason.ARPSpoofIP},
+		{"NA: the router is here", a.advertisement(), from + " and icmp6 and ip6[40] == 136 and " + target(a.gateway), reason.NDTarget},
+		{"DHCP server: an OFFER", a.offer(), from + " and udp src port 67", reason.DHCPServer},
+		{"DHCPv6 server: an ADVERTISE", a.advertise(), from + " and ip6 and udp src port 547", reason.DHCPServer},
+		{"RA: I am your router", a.routerAdvert(), from + " and icmp6 and ip6[40] == 134", reason.RARogue},
+		{"RA behind two extension headers", a.routerAdvert(hopByHop, destination), from + " and ip6[6] == 0 and ip6[56] == 134", reason.RARogue},
+		{"RA in fragments, the type later", a.fragment(), from + " and ip6[6] == 44", reason.IP6Chain},
+		{"hidden in a VLAN tag", tagged(wire.AppendUDP4(nil, d4)), from + " and vlan", reason.VLANTag},
 	}
 }
 
-func (a attacker) arpReply(to nic.MAC) []byte {
-	f := append(append([]byte{}, to[:]...), a.vm.mac[:]...)
-	f = append(f, 0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 2) // ARP, Ethernet, IPv4, reply (RFC 826)
-	victim := a.victim.As4()
-	f = append(append(f, a.vm.mac[:]...), victim[:]...)
-	f = append(append(f, to[:]...), victim[:]...)
-	return append(f, make([]byte, 60-len(f))...)
+// datagram4 is honest.
+func (a attacker) datagram4() wire.UDP4 {
+	return wire.UDP4{
+		EthSrc: a.vm.mac, EthDst: broadcast, Src: a.own4, Dst: netip.MustParseAddr("192.0.2.255"),
+		SrcPort: 40000, DstPort: 40001, Payload: []byte("forged"),
+	}
+}
+
+func (a attacker) arpReply() []byte {
+	return wire.AppendARP(nil, wire.ARP{
+		EthSrc: a.vm.mac, EthDst: broadcast, Op: 2, SenderMAC: a.vm.mac, TargetMAC: broadcast,
+		SenderIP: a.victim4, TargetIP: a.victim4,
+	})
 }
 
 func tagged(f []byte) []byte {
@@ -70,14 +79,16 @@ func tagged(f []byte) []byte {
 }
 
 // offer is a DHCP server's OFFER of itself to whoever listens.
-func offer(server netip.Addr) []byte {
+func (a attacker) offer() []byte {
 	b := make([]byte, 300)
 	b[0], b[1], b[2] = 2, 1, 6                              // BOOTREPLY, Ethernet (RFC 2131 2)
 	binary.BigEndian.PutUint32(b[4:], 0xbad0bad0)           // nobody's transaction
 	copy(b[236:], []byte{99, 130, 83, 99, 53, 1, 2, 54, 4}) // cookie, OFFER, server identifier
 	b[249] = 255
-	copy(b[245:], server.AsSlice())
-	return b
+	copy(b[245:], a.own4.AsSlice())
+	d := a.datagram4()
+	d.Dst, d.SrcPort, d.DstPort, d.Payload = netip.MustParseAddr("255.255.255.255"), 67, 68, b
+	return wire.AppendUDP4(nil, d)
 }
 
 // send puts a frame on a VM's own NIC, as its kernel could, times times.

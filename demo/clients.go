@@ -2,79 +2,108 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/berth-net/berth/internal/dhcp4"
-	"github.com/berth-net/berth/internal/manifest"
 )
 
-//go:embed vm.sh
-var vmScript string
+//go:embed vm4.sh
+var script4 string
 
-// identity is what a NIC is told to be: by its binding, or by DHCP.
-type identity struct {
-	Address, Gateway, DNS, Hostname, MTU, Lease, Server string
+//go:embed vm6.sh
+var script6 string
+
+// client is how a VM asks for its identity in one family.
+type client struct {
+	tool      string
+	stateless bool // DHCPv6 tells it servers only, and the kernel makes the address
+	run       *process
 }
 
-// declared reads an identity from the file itself, not from berthd.
-func declared(file string) (identity, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return identity{}, err
+// got says by whom a VM has its identity.
+func (c *client) got() string {
+	if c.stateless {
+		return "SLAAC made"
 	}
-	r := manifest.Parse(file, data, manifest.Networks{})
-	if len(r.Problems) > 0 || len(r.Bindings) != 1 {
-		return identity{}, fmt.Errorf("%s: %d bindings, problems %v", file, len(r.Bindings), r.Problems)
-	}
-	b := &r.Bindings[0]
-	id, _ := dhcp4.ServerID(b, nil)
-	var dns []string
-	for _, a := range b.DNS {
-		dns = append(dns, a.String())
-	}
-	return identity{
-		Address: b.Addresses[0].String(), Gateway: b.Gateway.String(), DNS: strings.Join(dns, " "), Hostname: b.Hostname,
-		MTU: strconv.Itoa(int(b.MTU)), Lease: strconv.Itoa(int(b.DHCP4.Lease)), Server: id.String(),
-	}, nil
+	return c.tool + " got"
 }
 
-// startClient starts the VM's DHCP client in the foreground.
-func (r *room) startClient(v *vm) error {
-	script := r.path(v.name + ".sh")
-	if err := os.WriteFile(script, []byte(vmScript), 0o755); err != nil {
+// ask is a client that is to be started.
+type ask struct {
+	vm     *vm
+	family family
+}
+
+func (a ask) client() *client { return a.vm.clients[a.family] }
+
+// file is where the client's script, its configuration and what it was told are.
+func (a ask) file(ext string) string { return fmt.Sprintf("%s-%d.%s", a.vm.name, a.family, ext) }
+
+// startClient starts a VM's client in the foreground.
+func (r *room) startClient(a ask) error {
+	script := map[family]string{v4: script4, v6: script6}[a.family]
+	if err := os.WriteFile(r.path(a.file("sh")), []byte(script), 0o755); err != nil {
 		return err
 	}
-	argv, err := r.clientCommand(v, script)
+	if a.family == v6 {
+		if err := r.waitLinkLocal(a.vm); err != nil {
+			return err
+		}
+	}
+	argv, err := r.clientCommand(a)
 	if err != nil {
 		return err
 	}
-	v.run, err = r.start(v.name, v.name, argv...)
+	a.client().run, err = r.start(a.file("client"), a.vm.name, argv...)
 	return err
 }
 
-func (r *room) clientCommand(v *vm, script string) ([]string, error) {
-	conf := v.name + ".conf"
-	switch v.client {
+// waitLinkLocal waits until the VM's kernel is done with detecting duplicates
+// of its link-local: before that dhclient gives up.
+func (r *room) waitLinkLocal(v *vm) error {
+	return r.until(10*time.Second, "a link-local of "+v.name, func() bool {
+		addresses, err := r.addresses(v, v6, "link")
+		return err == nil && slices.ContainsFunc(addresses, func(a address) bool { return !a.Tentative })
+	})
+}
+
+func (r *room) clientCommand(a ask) ([]string, error) {
+	switch a.client().tool {
 	case "dhclient":
-		binary, err := r.copyTool("dhclient")
-		if err != nil {
-			return nil, err
-		}
-		err = r.write(conf, "request subnet-mask, routers, domain-name-servers, host-name, interface-mtu;\ninitial-interval 1;\nretry 1;\n")
-		return []string{binary, "-4", "-d", "-cf", r.path(conf), "-sf", script, "-lf", r.path("leases"), "-pf", r.path("pid"), "eth0"}, err
+		return r.dhclient(a)
 	case "dhcpcd":
-		err := r.write(conf, "nodelay\nnoarp\nnoipv4ll\noption host_name, interface_mtu, routers, domain_name_servers\nrequire dhcp_server_identifier\n")
-		return []string{"dhcpcd", "-4", "-B", "-f", r.path(conf), "-c", script, "eth0"}, err
+		return r.dhcpcd(a)
 	default:
-		return []string{"udhcpc", "-f", "-i", "eth0", "-s", script, "-t", "20", "-T", "1", "-O", "mtu", "-O", "hostname"}, nil
+		return []string{"udhcpc", "-f", "-i", "eth0", "-s", r.path(a.file("sh")), "-t", "20", "-T", "1", "-O", "mtu", "-O", "hostname"}, nil
 	}
+}
+
+// dhclient asks by DHCPv6; DHCPv4 is for the others.
+func (r *room) dhclient(a ask) ([]string, error) {
+	binary, err := r.copyTool("dhclient")
+	if err != nil {
+		return nil, err
+	}
+	argv := []string{
+		binary, "-6", "-d", "-cf", r.path(a.file("conf")), "-sf", r.path(a.file("sh")),
+		"-lf", r.path(a.file("leases")), "-pf", r.path(a.file("pid")),
+	}
+	if a.client().stateless {
+		argv = append(argv, "-S")
+	}
+	return append(argv, "eth0"), r.write(a.file("conf"), "request dhcp6.name-servers;\n")
+}
+
+func (r *room) dhcpcd(a ask) ([]string, error) {
+	conf := "nodelay\nnoarp\nnoipv4ll\noption host_name, interface_mtu, routers, domain_name_servers\nrequire dhcp_server_identifier\n"
+	if a.family == v6 {
+		conf = "nodelay\noption dhcp6_name_servers\nia_na\n"
+	}
+	only := fmt.Sprintf("-%d", a.family)
+	return []string{"dhcpcd", only, "-B", "-f", r.path(a.file("conf")), "-c", r.path(a.file("sh")), "eth0"}, r.write(a.file("conf"), conf)
 }
 
 // copyTool makes a copy under another path. Debian confines dhclient by path
@@ -84,98 +113,22 @@ func (r *room) copyTool(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	to := r.path(filepath.Base(from))
+	if _, err := os.Stat(to); err == nil {
+		return to, nil // and running: it cannot be written
+	}
 	b, err := os.ReadFile(from)
 	if err != nil {
 		return "", err
 	}
-	to := r.path(filepath.Base(from))
 	return to, os.WriteFile(to, b, 0o755)
 }
 
-// waitLease waits until the client has told its script of a lease, and
-// returns what the VM has then: address, route and MTU from its kernel.
-func (r *room) waitLease(v *vm, limit time.Duration) (identity, error) {
-	var id identity
-	err := r.until(limit, "a lease for "+v.name, func() bool {
-		var err error
-		id, err = r.has(v)
-		return err == nil
-	})
-	if err != nil {
-		return id, fmt.Errorf("%w\n%s says:\n%s", err, v.client, v.run.tail())
-	}
-	return id, nil
-}
-
-var errNoLease = errors.New("no lease yet")
-
-// has reads what a VM has now.
-func (r *room) has(v *vm) (identity, error) {
-	record, err := os.ReadFile(r.path(v.name + ".lease"))
-	if err != nil {
-		return identity{}, err
-	}
-	said := map[string]string{}
-	for _, line := range strings.Split(string(record), "\n") {
-		key, value, _ := strings.Cut(line, "=")
-		said[key] = value
-	}
-	id := identity{DNS: said["dns"], Hostname: said["hostname"], Lease: said["lease"], Server: said["server"]}
-	if err := r.readKernel(v, &id); err != nil {
-		return identity{}, err
-	}
-	if !strings.HasPrefix(id.Address, said["address"]+"/") || id.Gateway == "" {
-		return identity{}, errNoLease // the client is not done
-	}
-	return id, nil
-}
-
-func (r *room) readKernel(v *vm, id *identity) error {
-	var links []struct {
-		MTU   int `json:"mtu"`
-		Addrs []struct {
-			Local  string `json:"local"`
-			Length int    `json:"prefixlen"`
-		} `json:"addr_info"`
-	}
-	var routes []struct {
-		Gateway string `json:"gateway"`
-		Metrics []struct {
-			MTU int `json:"mtu"`
-		} `json:"metrics"`
-	}
-	if err := r.json(&links, "ip", "-n", v.name, "-4", "-j", "address", "show", "dev", "eth0"); err != nil {
-		return err
-	}
-	if err := r.json(&routes, "ip", "-n", v.name, "-4", "-j", "route", "show", "default"); err != nil {
-		return err
-	}
-	if len(links) != 1 || len(links[0].Addrs) != 1 || len(routes) != 1 {
-		return errNoLease
-	}
-	a, mtu := links[0].Addrs[0], links[0].MTU
-	if m := routes[0].Metrics; len(m) > 0 && m[0].MTU > 0 {
-		mtu = m[0].MTU // dhcpcd sets option 26 on its routes
-	}
-	id.Address, id.MTU, id.Gateway = fmt.Sprintf("%s/%d", a.Local, a.Length), strconv.Itoa(mtu), routes[0].Gateway
-	return nil
-}
-
-// json runs a command that prints JSON.
-func (r *room) json(into any, argv ...string) error {
-	out, err := r.exec(hypervisor, argv...)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal([]byte(out), into); err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
-	}
-	return nil
-}
-
-// ping asks the router for one answer and returns how long it took.
-func (r *room) ping(v *vm) (string, error) {
-	out, err := r.exec(v.name, "ping", "-n", "-c1", "-W1", router)
+// ping asks an address for one answer, from an address or a link of the VM's
+// own, and returns how long it took. The first try after a silence may have to
+// wait for the neighbour.
+func (r *room) ping(v *vm, from, to string, wait time.Duration) (string, error) {
+	out, err := r.exec(v.name, "ping", "-n", "-c1", fmt.Sprintf("-W%.0f", wait.Seconds()), "-I", from, to)
 	if err != nil {
 		return "no answer", err
 	}

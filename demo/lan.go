@@ -46,7 +46,7 @@ func (w *wiretap) fence(a attacker) error {
 	w.seq++
 	port := 50000 + w.seq
 	frame := wire.AppendUDP4(nil, wire.UDP4{
-		EthSrc: a.vm.mac, EthDst: broadcast, Src: a.own, Dst: netip.MustParseAddr("192.0.2.255"),
+		EthSrc: a.vm.mac, EthDst: broadcast, Src: a.own4, Dst: netip.MustParseAddr("192.0.2.255"),
 		SrcPort: port, DstPort: port, Payload: []byte("fence"),
 	})
 	if err := w.room.send(a.vm, frame, 1); err != nil {

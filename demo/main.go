@@ -1,8 +1,9 @@
-// Command demo shows on one screen what berth does: real DHCP clients behind
-// a bridge get what their bindings say, the site sees none of it, a hostile
-// one is stopped, and none of it needs the daemon to live. Everything happens
-// in namespaces of its own. What it prints it has read from the system, and
-// it fails if any of it is not as it should be.
+// Command demo shows on two screens what berth does: real clients of DHCP and
+// DHCPv6, and kernels that configure themselves, behind a bridge get what their
+// bindings say, the site sees none of it, a hostile one is stopped, and none of
+// it needs the daemon to live. Everything happens in namespaces of its own.
+// What it prints it has read from the system, and it fails if any of it is not
+// as it should be.
 //
 // Usage: go run ./demo -bin DIR, where DIR holds berthd and berth.
 package main

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,8 +26,12 @@ func (r *room) newNode() (*node, error) {
 	if err := os.Mkdir(r.path(nicsDir), 0o755); err != nil {
 		return nil, err
 	}
-	return &node{room: r, client: api.NewClient(r.path("berthd.sock"))}, r.write("berthd.yaml", fmt.Sprintf(
-		"nics: %[1]s/nics.d\nnetworks: %[1]s/networks.yaml\nstate: %[1]s/state\nsocket: {path: %[1]s/berthd.sock}\n", r.dir))
+	n := &node{room: r, client: api.NewClient(r.path("berthd.sock"))}
+	if err := os.WriteFile(n.networksFile(), []byte(network), 0o644); err != nil {
+		return nil, err
+	}
+	return n, r.write("berthd.yaml", fmt.Sprintf(
+		"nics: %[1]s/nics.d\nnetworks: %[2]s\nstate: %[1]s/state\nsocket: {path: %[1]s/berthd.sock}\n", r.dir, n.networksFile()))
 }
 
 // start starts berthd and waits until it answers.
@@ -56,21 +61,29 @@ func (n *node) explain(err error) error {
 
 func (n *node) bindingFile(v *vm) string { return filepath.Join(n.room.path(nicsDir), v.name+".yaml") }
 
+func (n *node) networksFile() string { return n.room.path("networks.yaml") }
+
 // bind writes a binding as docs/binding.md asks: renamed into place.
-func (n *node) bind(v *vm, address string) error {
+func (n *node) bind(v *vm, says string) error {
 	file := n.bindingFile(v)
 	hidden := filepath.Join(filepath.Dir(file), "."+filepath.Base(file))
-	if err := os.WriteFile(hidden, []byte(binding(v, address)), 0o644); err != nil {
+	if err := os.WriteFile(hidden, []byte(binding(v, says)), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(hidden, file)
 }
 
-// waitInForce waits until guard and answer of a NIC are in the kernel.
-func (n *node) waitInForce(v *vm, address string) error {
-	err := n.room.until(10*time.Second, v.tap()+" in force with "+address, func() bool {
+// waitInForce waits until guard and answer of a NIC are in the kernel as its
+// file says.
+func (n *node) waitInForce(v *vm) error {
+	want, err := n.declared(v)
+	if err != nil {
+		return err
+	}
+	err = n.room.until(10*time.Second, v.tap()+" in force", func() bool {
 		nic, err := n.client.NIC(n.room.ctx, v.tap())
-		return err == nil && nic.State == api.InForce && len(nic.Addresses) == 1 && nic.Addresses[0].Addr().String() == address
+		return err == nil && nic.State == api.InForce &&
+			slices.Equal(nic.Addresses, want.Addresses) && slices.Equal(nic.SLAAC, want.SLAAC)
 	})
 	return n.explain(err)
 }

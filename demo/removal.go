@@ -18,7 +18,7 @@ import (
 	"github.com/berth-net/berth/internal/datapath"
 )
 
-// renew is what makes udhcpc renew at once instead of in some hours.
+// renew is what makes udhcpc and dhcpcd renew at once instead of in some hours.
 const renew = syscall.SIGUSR1
 
 // removal takes every binding away, hands the NICs back, and looks for what
@@ -34,9 +34,9 @@ func (s *story) removal() error {
 	if err != nil {
 		return err
 	}
-	took, err := s.ping(s.vms[0])
-	s.holds("web1 reaches nobody without a binding", err != nil)
-	s.line("files removed  %s; ping from web1: %s", states, took)
+	if err := s.reach("files removed  "+states, false); err != nil {
+		return err
+	}
 	for _, v := range s.managed() {
 		if _, err := s.node.berth("release", "--yes", v.tap()); err != nil {
 			return err
@@ -46,12 +46,29 @@ func (s *story) removal() error {
 	if err != nil {
 		return s.node.explain(err)
 	}
-	took, err = s.ping(s.vms[0])
-	s.fact("web1 pings the router unmanaged: error", err, nil)
-	s.line("berth release  %d NICs managed; web1, filtered by nobody now, pings the router in %s", len(left), took)
 	s.fact("NICs managed after the release", len(left), 0)
+	if err := s.reach(fmt.Sprintf("berth release  %d NICs managed", len(left)), true); err != nil {
+		return err
+	}
 	s.node.daemon.stop(syscall.SIGTERM)
 	return s.leftovers(guards)
+}
+
+// reach prints whether web1 reaches the router in either family. In IPv6 it
+// tries the link-local, for which it needs no route.
+func (s *story) reach(when string, should bool) error {
+	wait := time.Second // for an answer that must not come
+	if should {
+		wait = 5 * time.Second
+	}
+	took := map[family]string{}
+	for f, to := range map[family]string{v4: router, v6: gateway6} {
+		var err error
+		took[f], err = s.ping(s.vms[0], "eth0", to, wait)
+		s.fact(fmt.Sprintf("web1 reaches the router by %s (%s)", f, when), err == nil, should)
+	}
+	s.line("%s; web1 pings the router: IPv4 %s, IPv6 %s", when, took[v4], took[v6])
+	return nil
 }
 
 // unbind removes the files and waits until every NIC is closed.
@@ -61,21 +78,18 @@ func (s *story) unbind() (string, error) {
 			return "", err
 		}
 	}
-	var states string
+	closed := 0
 	err := s.until(10*time.Second, "every NIC closed", func() bool {
 		all, err := s.node.client.NICs(s.ctx)
-		var words []string
-		closed := 0
+		closed = 0
 		for _, n := range all {
-			words = append(words, n.Name+" "+string(n.State))
 			if n.State == api.Closed {
 				closed++
 			}
 		}
-		states = strings.Join(words, ", ")
 		return err == nil && closed == len(s.managed())
 	})
-	return states, s.node.explain(err)
+	return fmt.Sprintf("%d NICs closed", closed), s.node.explain(err)
 }
 
 // leftovers looks for everything berthd puts into a kernel (docs/berthd.md).

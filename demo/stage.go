@@ -4,40 +4,22 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/berth-net/berth/internal/nic"
 )
 
-// The site: a LAN with a router and a DHCP server of its own.
+// The site: a LAN with a router, and a server that speaks DHCP and DHCPv6 and
+// advertises itself as an IPv6 router.
 const (
-	site     = "site" // its switch, and the router
-	siteDHCP = "dhcpd"
-	router   = "192.0.2.1"
-	server   = "192.0.2.2"
-	lanPort  = "lan0" // the hypervisor's port to the LAN
+	site      = "site" // its switch, and the router
+	siteDHCP  = "dhcpd"
+	router    = "192.0.2.1"
+	router6   = "2001:db8:1::1" // the router's, as is
+	gateway6  = "fe80::1"
+	server    = "192.0.2.2"
+	server6   = "2001:db8:1::2" // the server's, as is
+	serverLL  = "fe80::2"
+	serverMAC = "52:54:00:00:00:02"
+	lanPort   = "lan0" // the hypervisor's port to the LAN
 )
-
-// vm is a virtual machine: a network namespace whose eth0 is a port of the
-// hypervisor's bridge.
-type vm struct {
-	name   string
-	client string
-	mac    nic.MAC
-	run    *process
-}
-
-func (v *vm) tap() string { return v.name + "-tap" }
-
-// cast is the VMs in order; the last one is not berth's.
-func cast() []*vm {
-	mac := func(last byte) nic.MAC { return nic.MAC{0x52, 0x54, 0, 0, 0, last} }
-	return []*vm{
-		{name: "web1", client: "dhclient", mac: mac(0x11)},
-		{name: "web2", client: "udhcpc", mac: mac(0x12)},
-		{name: "web3", client: "dhcpcd", mac: mac(0x13)},
-		{name: "legacy", client: "udhcpc", mac: mac(0x99)},
-	}
-}
 
 // hostNames is every name the demo would leave behind if it were not contained.
 func hostNames() []string {
@@ -62,7 +44,7 @@ func (r *room) buildStage(vms []*vm) error {
 	if err := r.buildSite(); err != nil {
 		return err
 	}
-	// The children's traffic is IPv4 only, so that the counters tell this story.
+	// The hypervisor itself has no IPv6, so that the captures tell this story.
 	if err := r.execAll(hypervisor, "sysctl -qw net.ipv6.conf.default.disable_ipv6=1", "ip link add br0 type bridge stp_state 0 forward_delay 0",
 		"ip link set br0 up", "ip link set "+lanPort+" master br0", "ip link set "+lanPort+" up"); err != nil {
 		return err
@@ -90,6 +72,8 @@ func (r *room) waitPorts() error {
 	return nil
 }
 
+// addNamespace makes one that is quiet until it is woken: a port with a carrier,
+// and a kernel that says nothing.
 func (r *room) addNamespace(ns string) error {
 	if _, err := r.exec(hypervisor, "ip", "netns", "add", ns); err != nil {
 		return err
@@ -97,14 +81,14 @@ func (r *room) addNamespace(ns string) error {
 	if err := r.plainBridge(ns); err != nil {
 		return err
 	}
-	return r.execAll(ns, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1", "ip link set lo up")
+	return r.execAll(ns, "sysctl -qw net.ipv6.conf.default.disable_ipv6=1 net.ipv6.conf.default.accept_ra=0", "ip link set lo up")
 }
 
 func (r *room) buildSite() error {
 	err := r.execAll(hypervisor,
 		"ip link add "+lanPort+" type veth peer name port1 netns "+site,
 		"ip -n "+site+" link add lan type bridge stp_state 0 forward_delay 0",
-		"ip -n "+site+" link add port2 type veth peer name eth0 netns "+siteDHCP,
+		"ip -n "+site+" link add port2 type veth peer name eth0 netns "+siteDHCP+" address "+serverMAC,
 		"ip -n "+site+" link set port1 master lan",
 		"ip -n "+site+" link set port2 master lan",
 		"ip -n "+site+" address add "+router+"/24 dev lan",
@@ -116,7 +100,23 @@ func (r *room) buildSite() error {
 			err = r.execAll(site, "ip link set "+port+" up")
 		}
 	}
+	if err == nil {
+		err = r.number6(site, "lan", gateway6+"/64", router6+"/64", "2001:db8:a::1/64", "2001:db8:b::1/64")
+	}
+	if err == nil {
+		err = r.number6(siteDHCP, "eth0", serverLL+"/64", server6+"/64")
+	}
 	return err
+}
+
+// number6 gives a link of the site its IPv6 addresses, and none besides.
+func (r *room) number6(ns, link string, addresses ...string) error {
+	conf := "net.ipv6.conf." + link
+	lines := []string{"sysctl -qw " + conf + ".addr_gen_mode=1 " + conf + ".disable_ipv6=0"}
+	for _, a := range addresses {
+		lines = append(lines, "ip -6 address add "+a+" dev "+link+" nodad")
+	}
+	return r.execAll(ns, lines...)
 }
 
 // plug makes the VM's NIC and puts its host side into the bridge.
@@ -129,6 +129,17 @@ func (r *room) plug(v *vm) error {
 	)
 }
 
+// wake starts a VM's IPv6: it makes its link-local, looks whether it is alone
+// with it, and solicits routers.
+func (r *room) wake(v *vm) error {
+	const conf = "net.ipv6.conf.eth0."
+	line := "sysctl -qw " + conf + "accept_ra=1 "
+	if v.private {
+		line += conf + "use_tempaddr=2 " + conf + "addr_gen_mode=3 " // RFC 8981, RFC 7217
+	}
+	return r.execAll(v.name, line+conf+"disable_ipv6=0")
+}
+
 // startSite starts the site's DHCP server: authoritative, so that it would
 // meddle with any client it hears.
 func (r *room) startSite() error {
@@ -136,19 +147,8 @@ func (r *room) startSite() error {
 		"--user=root", "--port=0", "--no-ping", "--dhcp-authoritative", "--log-facility=-",
 		"--dhcp-range=192.0.2.200,192.0.2.220,255.255.255.0,1h",
 		"--dhcp-option=option:router,"+router, "--dhcp-option=option:dns-server,"+server,
+		"--enable-ra", "--dhcp-range=2001:db8:1::200,2001:db8:1::2ff,64,1h",
+		"--dhcp-option=option6:dns-server,["+server6+"]",
 		"--dhcp-leasefile="+r.path("dnsmasq.leases"), "--pid-file="+r.path("dnsmasq.pid"))
 	return err
-}
-
-// binding is a binding file as an operator writes it.
-func binding(v *vm, address string) string {
-	return fmt.Sprintf(`nic: %s
-mac: %s
-hostname: %s
-addresses: [%s/24]
-gateway: %s
-dns: [192.0.2.53, 192.0.2.54]
-mtu: 1450
-dhcp4: {lease: 12h}
-`, v.tap(), v.mac, v.name, address, router)
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What dhclient, udhcpc and dhcpcd call. Sets what the client was given, as
+# What dhclient, udhcpc and dhcpcd call for IPv4. Sets what the client was given, as
 # their own scripts do, and writes it down beside this file. dhclient and
 # dhcpcd name their values new_*, udhcpc does not.
 record=${0%.sh}.lease
