@@ -12,8 +12,8 @@ import (
 	"github.com/berth-net/berth/internal/testenv"
 )
 
-// lastWords matches a router advertisement that is of no router any more.
-func lastWords(f testenv.Frame) bool {
+// noRouter matches the router advertisement of what is no router (any more).
+func noRouter(f testenv.Frame) bool {
 	m, ok := icmpIn(f)
 	return ok && m.Message[0] == routerAdvertisement && m.Message[6] == 0 && m.Message[7] == 0
 }
@@ -43,7 +43,7 @@ func TestLastWords(t *testing.T) {
 		testenv.Inject(t, g.NS, "eth0", g.hello6(g.eui(), text))
 		ear.Wait(30*time.Second, text, carrying(text))
 		ear.Stop()
-		if n := len(data(ear.Frames(), lastWords)); n != 1 {
+		if n := len(data(ear.Frames(), noRouter)); n != 1 {
 			t.Errorf("%s heard %d last advertisements, want 1", g.port, n)
 		}
 		if len(data(ear.Frames(), withdraws("2001:db8:1::"))) != 1 {
@@ -79,9 +79,9 @@ func TestHeirOfAnIndexHearsNoLastWords(t *testing.T) {
 	ear = testenv.Capture(t, heir.NS, "eth0")
 	s.ns.SetMaster("heir", "br0")
 	s.p.signal(syscall.SIGCONT)
-	announces := func(f testenv.Frame) bool { return isND(routerAdvertisement)(f) && !lastWords(f) }
+	announces := func(f testenv.Frame) bool { return isND(routerAdvertisement)(f) && !noRouter(f) }
 	ear.Wait(30*time.Second, "its own advertisement", announces)
 	ear.Stop()
-	ear.None("last words", lastWords)
+	ear.None("last words", noRouter)
 	ear.None("vm1's prefix", withdraws("2001:db8:1::"))
 }
