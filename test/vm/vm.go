@@ -6,6 +6,7 @@
 package vm
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -27,8 +28,15 @@ type Machine struct {
 }
 
 // Run boots the machine inside a namespace and returns its console when it
-// has powered itself off. A machine that outlives its limit ends the test.
+// has powered itself off.
 func (m Machine) Run(t testing.TB, host *testenv.NS) string {
+	t.Helper()
+	return m.Start(t, host).End()
+}
+
+// Start boots the machine inside a namespace. One that outlives its limit ends
+// the test that waits for it.
+func (m Machine) Start(t testing.TB, host *testenv.NS) *Running {
 	t.Helper()
 	program, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
@@ -38,7 +46,7 @@ func (m Machine) Run(t testing.TB, host *testenv.NS) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(func() { r.Close() })
 	cmd := exec.Command(program, m.args(t)...)
 	cmd.Stdout, cmd.Stderr = w, w
 	host.Start(cmd)
@@ -46,11 +54,39 @@ func (m Machine) Run(t testing.TB, host *testenv.NS) string {
 	if err := r.SetReadDeadline(time.Now().Add(m.Limit)); err != nil {
 		t.Fatal(err)
 	}
-	console, err := io.ReadAll(r) // ends with QEMU
-	if err != nil {
-		t.Fatalf("the machine did not come to its end: %v\nconsole:\n%s", err, console)
+	return &Running{t: t, console: r}
+}
+
+// Running is a machine from power-on to power-off. It is for one goroutine,
+// the test's.
+type Running struct {
+	t       testing.TB
+	console *os.File
+	said    []byte
+}
+
+// Until returns when the machine has said a text.
+func (r *Running) Until(text string) {
+	r.t.Helper()
+	more := make([]byte, 4096)
+	for !bytes.Contains(r.said, []byte(text)) {
+		n, err := r.console.Read(more)
+		r.said = append(r.said, more[:n]...)
+		if err != nil {
+			r.t.Fatalf("the machine did not say %q: %v\nconsole:\n%s", text, err, r.said)
+		}
 	}
-	return string(console)
+}
+
+// End returns all that the machine said when it has powered itself off.
+func (r *Running) End() string {
+	r.t.Helper()
+	rest, err := io.ReadAll(r.console) // ends with QEMU
+	r.said = append(r.said, rest...)
+	if err != nil {
+		r.t.Fatalf("the machine did not come to its end: %v\nconsole:\n%s", err, r.said)
+	}
+	return string(r.said)
 }
 
 // args always choose TCG: a guest under KVM inside another virtual machine is
