@@ -179,10 +179,20 @@ func (c *crowd6) end() {
 	for port := range c.w.at {
 		c.checkPort(port)
 	}
+	// Only whose binding was removed is told that its router is gone.
+	c.ears[1].Wait(30*time.Second, "the last advertisement", lastWords)
+	c.ears[0].None("a last advertisement", lastWords)
+	c.ears[2].None("a last advertisement", lastWords)
 	c.inner.None("berth's own word at the unmanaged VM", saidBy(ip("fe80::1")))
 	c.outer.None("berth's own word at the site", saidBy(ip("fe80::1")))
 	c.arrives(c.free, c.inner, c.outer)
 	c.arrives(c.lan, c.outer, c.inner)
+}
+
+// lastWords matches the advertisement that the gateway is no router any more.
+func lastWords(f testenv.Frame) bool {
+	m, ok := icmpIn(f)
+	return ok && m.Message[0] == routerAdvertisement && saidBy(ip("fe80::1"))(f) && bytes.Equal(m.Message[6:8], []byte{0, 0})
 }
 
 // checkPort asserts that a port saw nothing of what is asked at another, and
