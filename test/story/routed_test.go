@@ -278,7 +278,7 @@ func TestRoutesFollowTheNIC(t *testing.T) {
 	h.routesAre("both in force", one, two)
 
 	t.Log("restarted, after SIGTERM and after kill -9: nothing is touched")
-	monitor := start(t, h.ns, "stdbuf", "-oL", "ip", "monitor", "route", "neigh")
+	monitor := start(t, h.ns, needTool(t, "stdbuf"), "-oL", "ip", "monitor", "route", "neigh")
 	h.monitored(monitor, "192.0.2.201")
 	for _, end := range []func(){h.stop, h.kill} {
 		end()
