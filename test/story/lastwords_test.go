@@ -3,6 +3,7 @@ package story_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -78,6 +79,7 @@ func TestHeirOfAnIndexHearsNoLastWords(t *testing.T) {
 	s.ns.Exec("ip", "link", "set", "heir", "up")
 	ear = testenv.Capture(t, heir.NS, "eth0")
 	s.ns.SetMaster("heir", "br0")
+	testenv.Wait(t, 30*time.Second, "the heir's carrier", func() bool { return strings.Contains(s.ns.Exec("ip", "link", "show", "heir"), "state UP") })
 	s.p.signal(syscall.SIGCONT)
 	announces := func(f testenv.Frame) bool { return isND(routerAdvertisement)(f) && !noRouter(f) }
 	ear.Wait(30*time.Second, "its own advertisement", announces)
