@@ -102,8 +102,9 @@ func Compute(in Input) Plan {
 	for _, l := range in.Links {
 		c.unbound(l)
 	}
+	c.strays()
 	c.lock()
-	slices.SortStableFunc(c.plan.Steps, func(a, b Step) int { return cmp.Compare(a.Verb, b.Verb) })
+	slices.SortStableFunc(c.plan.Steps, compareSteps)
 	slices.SortStableFunc(c.plan.Waits, func(a, b Wait) int { return strings.Compare(a.NIC, b.NIC) })
 	return c.plan
 }
@@ -255,26 +256,6 @@ func (c *computation) freshen(l Link) Installed {
 func (c *computation) quiet(l Link, how Verb) {
 	if !c.in.Quiet[l.Index] {
 		c.step(Step{Verb: how, NIC: l.Name, Index: l.Index})
-	}
-}
-
-// route brings the host's routes to the NIC up to its binding. The kernel takes
-// none for a link that is down, and drops what it had.
-func (c *computation) route(l Link, b *nic.Binding) {
-	want := route.Of(b)
-	want.Index = l.Index
-	switch {
-	case !l.Up || c.in.Routed[l.Index].Is(want):
-	case len(want.Routes) == 0:
-		c.unroute(l.Name, l.Index)
-	default:
-		c.step(Step{Verb: Route, NIC: l.Name, Index: l.Index, Want: want})
-	}
-}
-
-func (c *computation) unroute(name string, index int) {
-	if _, any := c.in.Routed[index]; any {
-		c.step(Step{Verb: Unroute, NIC: name, Index: index})
 	}
 }
 
@@ -443,8 +424,8 @@ func (c *computation) lock() {
 	}
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}

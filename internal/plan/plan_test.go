@@ -333,6 +333,53 @@ func TestRouted(t *testing.T) {
 	s.golden("routed")
 }
 
+// A berthd that was stopped on the way may have let go of a link and not yet of
+// the routes to it. They go, but no earlier than it is known what is wanted.
+func TestStrayRoutes(t *testing.T) {
+	w := newWorld(binding("tap7", 10))
+	w.links(tap("tap7", 77), tap("eth9", 78))
+	w.do(plan.Compute(w.in))
+	w.in.Routed[78] = route.State{Routes: []route.Route{{To: netip.MustParsePrefix("192.0.2.99/32")}}}
+	w.in.Routed[79] = w.in.Routed[78] // of a link that is gone: so are they
+	w.in.Sealed = false
+	if p := plan.Compute(w.in); len(p.Steps) != 0 {
+		t.Errorf("steps before the sources have reported: %v", p.Steps)
+	}
+	w.in.Sealed = true
+	if p := plan.Compute(w.in); len(p.Steps) != 1 || p.Steps[0].String() != "unroute eth9#78" {
+		t.Errorf("steps %v, want unroute eth9#78", p.Steps)
+	}
+}
+
+// An address that goes from one routed NIC to another is first taken from the
+// one that had it, whatever their names.
+func TestRoutesChangeHands(t *testing.T) {
+	routed := func(name string, hosts ...byte) *nic.Binding {
+		b := binding(name, hosts[0])
+		for _, h := range hosts[1:] {
+			b.Addresses = append(b.Addresses, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, h}), 24))
+		}
+		b.Routed = true
+		return b
+	}
+	for _, from := range []string{"tap7", "tap8"} {
+		to := map[string]string{"tap7": "tap8", "tap8": "tap7"}[from]
+		w := newWorld(routed(from, 10, 30), routed(to, 11))
+		w.links(tap("tap7", 77), tap("tap8", 78))
+		w.do(plan.Compute(w.in))
+		w.declare(routed(from, 10), routed(to, 11, 30))
+		var order []string
+		for _, s := range plan.Compute(w.in).Steps {
+			if s.Verb == plan.Route {
+				order = append(order, s.NIC)
+			}
+		}
+		if diff := cmp.Diff([]string{from, to}, order); diff != "" {
+			t.Errorf("from %s to %s (-want +got):\n%s", from, to, diff)
+		}
+	}
+}
+
 func TestServerIDFromInterface(t *testing.T) {
 	b := binding("tap7", 10)
 	b.DHCP4.ServerID = nic.ServerID{Kind: nic.ServerIDInterface}
@@ -372,5 +419,9 @@ func TestOrderIsSafe(t *testing.T) {
 	}
 	if plan.Arm > plan.Guard || plan.Guard > plan.Answer || plan.Close > plan.Answer || plan.Forget > plan.Disarm {
 		t.Error("arm, guard, answer, forget, disarm is the only safe order")
+	}
+	// The routes of a host may be somebody else's: that must not keep a NIC open, or silent.
+	if plan.Unroute < plan.Close || plan.Route < plan.Answer {
+		t.Error("a route that fails costs its NIC more than the route")
 	}
 }

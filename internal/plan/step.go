@@ -16,7 +16,8 @@ type Verb uint8
 
 // The verbs. A NIC's frames are never answered under rules other than the
 // ones in force: Hold keeps its messages back while Guard changes them, and
-// Answer lets them go again.
+// Answer lets them go again. A step that fails costs its NIC the later ones, so
+// routes, which others may hold, come after Close and Answer.
 const (
 	Arm     Verb = iota // the second lock closes the name until the guard's mark opens it
 	Hold                // keep the NIC's messages while its rules change
@@ -24,18 +25,18 @@ const (
 	Quiet               // switch the host's own IPv6 off on the port
 	Prepare             // of a routed NIC: on, but with nothing to say
 	Forget              // stop answering and remove what is installed for an ifindex: its device is gone, or released
-	Unroute             // take the host's routes to the NIC away
 	Close               // rules that let nothing pass
+	Unroute             // take the host's routes to the NIC away
 	Guard               // rules of the binding
-	Route               // the host's routes to a routed NIC
 	Answer              // answer from the binding
+	Route               // the host's routes to a routed NIC
 	Disarm              // the second lock lets the name go
 	Harden              // pinned tcx links instead of clsact filters
 )
 
 // String names the verb.
 func (v Verb) String() string {
-	return [...]string{"arm", "hold", "silence", "quiet", "prepare", "forget", "unroute", "close", "guard", "route", "answer", "disarm", "harden"}[v]
+	return [...]string{"arm", "hold", "silence", "quiet", "prepare", "forget", "close", "unroute", "guard", "answer", "route", "disarm", "harden"}[v]
 }
 
 // Step is one change to make.
@@ -47,7 +48,8 @@ type Step struct {
 	Note  string
 
 	// Of Route:
-	Want route.Want
+	Want  route.Want
+	loses bool // something is taken away, which another NIC may get
 
 	// Of Answer:
 	Binding    *nic.Binding
