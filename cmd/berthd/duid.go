@@ -53,10 +53,22 @@ func newDUID(file string) ([]byte, error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), file)
 	}
+	if err == nil {
+		err = syncDir(filepath.Dir(file))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("keep the server's DUID: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return duid, nil
+}
+
+// syncDir: without it a rename may be lost with the power.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // maxDUID is less than the 130 octets of RFC 8415 section 11.1: it stands in
