@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The verdict on a frame, function by function what internal/guard says in Go:
- * whose DHCP is this, and may this NIC send this. IPv6 is judged in judge6.h. */
+ * whose DHCP is this, and may this NIC send this. IPv6 is judged in judge6.h.
+ * What loops is a global function, not a static one: the verifier looks at it
+ * once, and not again for every way that leads to it. */
 #ifndef BERTH_JUDGE_H
 #define BERTH_JUDGE_H
 
@@ -49,7 +51,7 @@ __noinline int owns_mac(const struct nic_rules *r, __u64 mac)
 	return 0;
 }
 
-static __noinline int owns_ip4(const struct nic_rules *r, __be32 addr)
+__noinline int owns_ip4(const struct nic_rules *r, __be32 addr)
 {
 	if (!r)
 		return 0;
@@ -225,7 +227,7 @@ static __always_inline int client_source(const struct frame *f, const struct ip4
 }
 
 /* Only padding and Router Alert are an honest host's (RFC 2113, RFC 7126). */
-static __noinline int bad_options(struct __sk_buff *skb, __u32 off, __u32 end)
+__noinline int bad_options(struct __sk_buff *skb, __u32 off, __u32 end)
 {
 	__u8 o[2] = {};
 

@@ -131,10 +131,12 @@ static __always_inline __u8 foreign6(const struct nic_rules *r, const struct fra
 #define PERMITTED 1
 #define CLAIM 2
 
-static __always_inline int permits_ip6(const struct nic_rules *r, const struct in6 *a)
+__noinline int permits_ip6(const struct nic_rules *r, const struct in6 *a)
 {
 	const struct in6 berth = {BE64(0xfe80000000000000ULL), BE64(0x006265fffe727468ULL)};
 
+	if (!r || !a)
+		return 0;
 	if (!in6_local(a))
 		return owns_ip6(r, a);
 	if (in6_equal(a, &r->gateway6) || in6_equal(a, &berth))
