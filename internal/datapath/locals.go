@@ -11,103 +11,102 @@ import (
 	"github.com/berth-net/berth/internal/guard"
 )
 
-// reserved are the link-locals that a NIC's rules keep for it on its segment:
-// its EUI-64, or those it is fixed to.
-func reserved(v *berthNicRules) []berthLocalKey {
-	switch {
-	case v.Flags&ruleIP6 == 0:
-		return nil
-	case v.Flags&ruleFixed != 0:
-		var keys []berthLocalKey
-		for _, a := range v.Locals[:v.Nlocals] {
-			keys = append(keys, berthLocalKey{Segment: v.Segment, Addr: a})
-		}
-		return keys
-	default:
-		return []berthLocalKey{{Segment: v.Segment, Addr: v.Eui64}}
-	}
-}
-
-// gateway is the key of the link-local gateway that rules name.
-func gateway(v *berthNicRules) (berthLocalKey, bool) {
-	a := addr6Of(v.Gateway6)
-	return berthLocalKey{Segment: v.Segment, Addr: v.Gateway6}, v.Flags&ruleIP6 != 0 && a.IsLinkLocalUnicast()
-}
-
-// reserve takes what the new rules keep, from whoever had claimed it. A
-// gateway is counted, because every NIC of a segment names it.
-func (k *Kernel) reserve(index uint32, r *guard.Rules, old *berthNicRules) error {
-	v, err := encodeRules("?", r, 0)
-	if err != nil {
-		return err
-	}
-	for _, key := range reserved(&v) {
-		if err := k.maps.Locals.Update(&key, &berthLocal{Holder: index}, ebpf.UpdateAny); err != nil {
-			return fmt.Errorf("reserve link-local %s: %w", addr6Of(key.Addr), err)
-		}
-	}
-	key, has := gateway(&v)
-	if !has || old != nil && sameGateway(old, key) {
+// kept returns the link-locals that rules keep from being claimed on their
+// segment, each with its holder: the NIC's EUI-64, or those it is fixed to, and
+// the gateway's, which is nobody's.
+func kept(index uint32, v *berthNicRules) map[berthLocalKey]uint32 {
+	if v == nil || v.Flags&ruleIP6 == 0 {
 		return nil
 	}
-	return k.countGateway(key, 1)
+	own := []in6{v.Eui64}
+	if v.Flags&ruleFixed != 0 {
+		own = v.Locals[:v.Nlocals]
+	}
+	keys := map[berthLocalKey]uint32{}
+	for _, a := range own {
+		keys[berthLocalKey{Segment: v.Segment, Addr: a}] = index
+	}
+	if addr6Of(v.Gateway6).IsLinkLocalUnicast() {
+		keys[berthLocalKey{Segment: v.Segment, Addr: v.Gateway6}] = guard.Nobody
+	}
+	return keys
 }
 
-func sameGateway(v *berthNicRules, key berthLocalKey) bool {
-	had, ok := gateway(v)
-	return ok && had == key
+// reserve keeps what the new rules name, from whoever had claimed it. It is
+// counted, because several NICs may name one address: all that have the same
+// gateway, and the gateway itself if it is a NIC.
+func (k *Kernel) reserve(index uint32, now, old *berthNicRules) error {
+	before := kept(index, old)
+	for key, holder := range kept(index, now) {
+		by := uint32(1)
+		if _, had := before[key]; had {
+			by = 0
+		}
+		if err := k.keep(key, holder, by); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// countGateway changes by how many NICs a gateway is named; at none it is
-// nobody's.
-func (k *Kernel) countGateway(key berthLocalKey, by int) error {
+func (k *Kernel) keep(key berthLocalKey, holder, by uint32) error {
 	var l berthLocal
-	err := ignoreMissing(k.maps.Locals.Lookup(&key, &l))
-	if err != nil {
+	if err := ignoreMissing(k.maps.Locals.Lookup(&key, &l)); err != nil {
 		return fmt.Errorf("read link-local %s: %w", addr6Of(key.Addr), err)
 	}
-	if l.Holder != guard.Nobody { // a guest's claim gives way
+	if l.Users == 0 { // a guest's claim gives way
 		l = berthLocal{}
 	}
-	users := int(l.Users) + by
-	if users <= 0 {
-		return ignoreMissing(k.maps.Locals.Delete(&key))
+	l.Users = max(l.Users+by, 1)
+	if holder != guard.Nobody {
+		l.Holder = holder
 	}
-	l.Users = uint32(users)
 	if err := k.maps.Locals.Update(&key, &l, ebpf.UpdateAny); err != nil {
-		return fmt.Errorf("reserve gateway %s: %w", addr6Of(key.Addr), err)
+		return fmt.Errorf("reserve link-local %s: %w", addr6Of(key.Addr), err)
 	}
 	return nil
 }
 
 // unreserve gives back what the old rules kept and the new ones do not; now is
 // nil if there are none.
-func (k *Kernel) unreserve(index uint32, old *berthNicRules, now *guard.Rules) error {
-	var v berthNicRules
-	if now != nil {
-		v, _ = encodeRules("?", now, 0) // as it was encoded before
+func (k *Kernel) unreserve(index uint32, old, now *berthNicRules) error {
+	if old == nil {
+		return nil
 	}
-	kept := reserved(&v)
+	still := kept(index, now)
 	var errs []error
-	for _, key := range reserved(old) {
-		if !slices.Contains(kept, key) {
-			errs = append(errs, k.dropLocal(key, index))
+	for key := range kept(index, old) {
+		if _, has := still[key]; !has {
+			errs = append(errs, k.unkeep(key, index))
 		}
 	}
-	if key, had := gateway(old); had && !sameGateway(&v, key) {
-		errs = append(errs, k.countGateway(key, -1))
-	}
-	if old.Segment != v.Segment {
-		errs = append(errs, k.dropClaimsOf(index, func(key berthLocalKey) bool { return key.Segment != v.Segment }))
+	if now != nil && old.Segment != now.Segment {
+		errs = append(errs, k.dropClaimsOf(index, func(key berthLocalKey) bool { return key.Segment != now.Segment }))
 	}
 	return errors.Join(errs...)
 }
 
-// dropLocal removes an entry if it is the NIC's.
-func (k *Kernel) dropLocal(key berthLocalKey, index uint32) error {
+// unkeep takes one user from a reservation; without any it is gone.
+func (k *Kernel) unkeep(key berthLocalKey, index uint32) error {
 	var l berthLocal
 	err := ignoreMissing(k.maps.Locals.Lookup(&key, &l))
-	if err != nil || l.Holder != index {
+	if err != nil || l.Users == 0 {
+		return err
+	}
+	if l.Users--; l.Users == 0 {
+		return ignoreMissing(k.maps.Locals.Delete(&key))
+	}
+	if l.Holder == index {
+		l.Holder = guard.Nobody
+	}
+	return k.maps.Locals.Update(&key, &l, ebpf.UpdateAny)
+}
+
+// dropClaim removes an entry if it is the NIC's claim.
+func (k *Kernel) dropClaim(key berthLocalKey, index uint32) error {
+	var l berthLocal
+	err := ignoreMissing(k.maps.Locals.Lookup(&key, &l))
+	if err != nil || l.Holder != index || l.Users != 0 {
 		return err
 	}
 	return ignoreMissing(k.maps.Locals.Delete(&key))
@@ -127,7 +126,7 @@ func (k *Kernel) dropClaimsOf(index uint32, match func(berthLocalKey) bool) erro
 	var errs []error
 	for _, key := range s.Claimed {
 		if match(key) && key != (berthLocalKey{}) {
-			errs = append(errs, k.dropLocal(key, index))
+			errs = append(errs, k.dropClaim(key, index))
 		}
 	}
 	return errors.Join(errs...)
@@ -144,7 +143,7 @@ func (k *Kernel) Claimed(index int) ([]netip.Addr, error) {
 	var out []netip.Addr
 	for _, c := range s.Claimed {
 		var l berthLocal
-		if k.maps.Locals.Lookup(&c, &l) == nil && l.Holder == key {
+		if k.maps.Locals.Lookup(&c, &l) == nil && l.Holder == key && l.Users == 0 {
 			out = append(out, addr6Of(c.Addr))
 		}
 	}
@@ -152,25 +151,41 @@ func (k *Kernel) Claimed(index int) ([]netip.Addr, error) {
 	return out, nil
 }
 
-// sweepLocals makes the reservations fit the rules in force: a crash may have
-// come between the two.
+// sweepLocals makes the entries fit the rules in force and the claims that the
+// NICs' states note: a crash may have come between the tables.
 func (k *Kernel) sweepLocals() error {
-	users, holders := map[berthLocalKey]uint32{}, map[uint32]bool{}
+	reserved, claimed := map[berthLocalKey]berthLocal{}, map[berthLocalKey]uint32{}
 	err := k.eachRules(func(index int, v *berthNicRules) error {
-		holders[uint32(index)] = true
-		if key, ok := gateway(v); ok {
-			users[key]++
+		for key, holder := range kept(uint32(index), v) {
+			l := reserved[key]
+			reserved[key] = berthLocal{Users: l.Users + 1, Holder: max(l.Holder, holder)}
 		}
-		return nil
+		return k.noteClaims(uint32(index), claimed)
 	})
 	if err != nil {
 		return err
 	}
 	err = dropWhere(k.maps.Locals, func(key berthLocalKey, l berthLocal) bool {
-		return l.Holder == guard.Nobody && users[key] == 0 || l.Holder != guard.Nobody && !holders[l.Holder]
+		_, keep := reserved[key]
+		return !keep && (l.Users != 0 || l.Holder == guard.Nobody || claimed[key] != l.Holder)
 	})
-	for key, n := range users {
-		err = errors.Join(err, k.maps.Locals.Update(&key, &berthLocal{Users: n}, ebpf.UpdateAny))
+	for key, l := range reserved {
+		err = errors.Join(err, k.maps.Locals.Update(&key, &l, ebpf.UpdateAny))
 	}
 	return err
+}
+
+// noteClaims adds the addresses that a NIC's state notes and the NIC holds.
+func (k *Kernel) noteClaims(index uint32, claimed map[berthLocalKey]uint32) error {
+	var s berthNicState
+	if err := k.maps.States.Lookup(&index, &s); err != nil {
+		return ignoreMissing(err)
+	}
+	for _, key := range s.Claimed {
+		var l berthLocal
+		if k.maps.Locals.Lookup(&key, &l) == nil && l.Holder == index {
+			claimed[key] = index
+		}
+	}
+	return nil
 }

@@ -179,3 +179,92 @@ func TestLinkLocalsAreSwept(t *testing.T) {
 		t.Errorf("the gateway is named by %d NICs, %v; want 2", l.Users, err)
 	}
 }
+
+// fills puts rules in force for one more NIC of the segment.
+func (o *oracle) fills(index int, change func(*nic.Binding)) {
+	o.Helper()
+	b := corpus.Binding()
+	b.MAC, b.Gateway6 = nic.MAC{0x52, 0x54, 0, 0xcc, 0, byte(index)}, netip.Addr{}
+	change(b)
+	r := guard.Compile(b).On(b, 7, corpus.G4)
+	if err := o.k.fill(index, fmt.Sprint("tap", index), &r); err != nil {
+		o.Fatal(err)
+	}
+}
+
+func (o *oracle) forgets(index int) {
+	o.Helper()
+	if err := o.k.Forget(index); err != nil {
+		o.Fatal(err)
+	}
+}
+
+// A gateway that is itself a NIC stays out of reach as long as anybody names
+// it, whichever of them comes, changes and goes.
+func TestGatewayThatIsANIC(t *testing.T) {
+	for name, router := range map[string]func(*nic.Binding){
+		"EUI-64": func(*nic.Binding) {},
+		"fixed": func(b *nic.Binding) {
+			b.LinkLocal = nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{nic.MAC{0x52, 0x54, 0, 0xcc, 0, 20}.EUI64()}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOracle(t)
+			b := corpus.Binding()
+			b.Gateway6 = netip.Addr{}
+			o.use(guard.Compile(b).On(b, 7, corpus.G4))
+			gateway := nic.MAC{0x52, 0x54, 0, 0xcc, 0, 20}.EUI64()
+			names := func(b *nic.Binding) { b.Gateway6 = gateway }
+			o.fills(21, names)
+			o.fills(20, router)
+			o.fills(22, names)
+			o.fills(20, func(b *nic.Binding) { router(b); b.Guard.Router = true })
+			o.sends(gateway, reason.LLTaken)
+			o.forgets(22)
+			o.sends(gateway, reason.LLTaken)
+			o.forgets(20)
+			o.sends(gateway, reason.LLTaken) // another still names it
+			o.fills(20, router)
+			o.forgets(21)
+			o.sends(gateway, reason.LLTaken) // it is the router's own
+			o.forgets(20)
+			o.sends(gateway, reason.None)
+		})
+	}
+}
+
+// What two NICs are fixed to is kept until both are gone.
+func TestLinkLocalFixedTwice(t *testing.T) {
+	o := newOracle(t)
+	o.use(variants()["enforce"])
+	shared := netip.MustParseAddr("fe80::112")
+	for _, index := range []int{20, 21} {
+		o.fills(index, func(b *nic.Binding) {
+			b.LinkLocal = nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{shared}}
+		})
+	}
+	o.sends(shared, reason.LLTaken)
+	o.forgets(21)
+	o.sends(shared, reason.LLTaken)
+	o.forgets(20)
+	o.sends(shared, reason.None)
+}
+
+// A claim that no place notes goes at the next start.
+func TestClaimWithoutAPlace(t *testing.T) {
+	o := newOracle(t)
+	o.use(variants()["enforce"])
+	o.sends(corpus.LLS, reason.None)
+	before := o.entries()
+	key := berthLocalKey{Segment: 7, Addr: in6Of(chosen(1))}
+	if err := o.k.maps.Locals.Update(&key, &berthLocal{Holder: lo}, ebpf.UpdateAny); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.k.sweepLocals(); err != nil {
+		t.Fatal(err)
+	}
+	if n := o.entries(); n != before {
+		t.Errorf("%d entries after the sweep, want %d", n, before)
+	}
+	o.holds(corpus.LLS)
+}

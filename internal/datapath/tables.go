@@ -58,24 +58,29 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err = k.addSet(r, set); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
-	if err = k.reserve(key, r, old); err != nil {
+	if err = k.reserve(key, &v, old); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
-	err = k.maps.States.Update(&key, &berthNicState{}, ebpf.UpdateNoExist)
+	if err = k.enforce(key, &v); err != nil {
+		return errors.Join(err, k.unreserve(key, &v, old), k.dropSet(set))
+	}
+	return errors.Join(k.unreserve(key, old, &v), k.dropSetOf(old))
+}
+
+// enforce writes the rules themselves, and counters where there are none.
+func (k *Kernel) enforce(key uint32, v *berthNicRules) error {
+	err := k.maps.States.Update(&key, &berthNicState{}, ebpf.UpdateNoExist)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return fmt.Errorf("add counters: %w", err)
 	}
-	if err = k.maps.Nics.Update(&key, &v, ebpf.UpdateAny); err != nil {
-		return errors.Join(fmt.Errorf("update rules: %w", err), k.dropSet(set))
+	if err = k.maps.Nics.Update(&key, v, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("update rules: %w", err)
 	}
-	if old == nil {
-		return nil
-	}
-	return errors.Join(k.unreserve(key, old, r), k.dropSetOf(old))
+	return nil
 }
 
 func (k *Kernel) dropSetOf(v *berthNicRules) error {
-	if v.Flags&(ruleSet|ruleSet6) == 0 {
+	if v == nil || v.Flags&(ruleSet|ruleSet6) == 0 {
 		return nil
 	}
 	return k.dropSet(v.Set)
@@ -183,11 +188,9 @@ func (k *Kernel) Forget(index int) error {
 	errs := []error{k.dropLinks(index), ignoreGone(k.removeFilters(index))}
 	key := uint32(index)
 	old, err := k.lookupRules(key)
-	errs = append(errs, err, k.dropClaims(key), ignoreMissing(k.maps.Nics.Delete(&key)), ignoreMissing(k.maps.States.Delete(&key)))
-	if old != nil {
-		errs = append(errs, k.unreserve(key, old, nil), k.dropSetOf(old))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err, ignoreMissing(k.maps.Nics.Delete(&key)),
+		k.dropClaims(key), ignoreMissing(k.maps.States.Delete(&key)),
+		k.unreserve(key, old, nil), k.dropSetOf(old))...)
 }
 
 func ignoreMissing(err error) error {

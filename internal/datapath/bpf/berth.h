@@ -105,8 +105,8 @@ struct local_key {
 };
 
 struct local {
-	__u32 holder; /* ifindex; 0: a gateway's, no NIC's */
-	__u32 users;  /* of a gateway's: how many NICs name it */
+	__u32 holder; /* ifindex; 0: no NIC's, such as a gateway's */
+	__u32 users;  /* how many NICs' rules keep it; 0: it is the holder's claim */
 	__u64 used_ns;
 };
 
