@@ -174,7 +174,11 @@ func (c *crowd6) end() {
 	}
 	fence6(c.t, c.lan, c.inner)
 	for i, ear := range c.ears {
-		ear.None("somebody else's router or server at "+c.vms[i].port, c.foreign)
+		g := c.vms[i]
+		ear.None("somebody else's router or server at "+g.port, c.foreign)
+		ear.None("berth's answer to another at "+g.port, func(f testenv.Frame) bool {
+			return saidBy(ip("fe80::1"))(f) && f.Data[0]&1 == 0 && !bytes.Equal(f.Data[:6], g.mac[:])
+		})
 	}
 	for port := range c.w.at {
 		c.checkPort(port)
