@@ -125,14 +125,23 @@ func (r *room) copyTool(name string) (string, error) {
 }
 
 // ping asks an address for one answer, from an address or a link of the VM's
-// own, and returns how long it took. The first try after a silence may have to
-// wait for the neighbour.
-func (r *room) ping(v *vm, from, to string, wait time.Duration) (string, error) {
-	out, err := r.exec(v.name, "ping", "-n", "-c1", fmt.Sprintf("-W%.0f", wait.Seconds()), "-I", from, to)
+// own, and returns how long it took.
+func (r *room) ping(v *vm, from, to string) (string, error) {
+	out, err := r.exec(v.name, "ping", "-n", "-c1", "-W1", "-I", from, to)
 	if err != nil {
 		return "no answer", err
 	}
 	_, after, _ := strings.Cut(out, "time=")
 	took, _, _ := strings.Cut(after, "\n")
 	return took, nil
+}
+
+// reaches pings until there is an answer: a kernel that has just given up on a
+// neighbour loses the first.
+func (r *room) reaches(v *vm, from, to string) (took string, err error) {
+	late := r.until(10*time.Second, "an answer to "+v.name+"'s ping", func() bool {
+		took, err = r.ping(v, from, to)
+		return err == nil
+	})
+	return took, late
 }
