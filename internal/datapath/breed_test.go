@@ -208,6 +208,7 @@ func (b *breeder) address() netip.Addr {
 	all := []netip.Addr{
 		corpus.M6, corpus.X6, corpus.B6, corpus.G6, corpus.LL, corpus.LLS, corpus.BLL, corpus.GLL, corpus.Any6,
 		nic.BerthLinkLocal(), netip.MustParseAddr("ff02::1"), netip.MustParseAddr("2001:db8:a::7"),
+		netip.MustParseAddr("::ffff:169.254.1.1"), netip.MustParseAddr("::ffff:224.0.0.1"),
 	}
 	if i := b.IntN(len(all) + 2); i < len(all) {
 		return all[i]

@@ -196,3 +196,12 @@ func (p *ip6) message(d []byte) byte {
 }
 
 func addr6(b []byte) netip.Addr { return netip.AddrFrom16([16]byte(b[:16])) }
+
+// isGroup6 and isLocal6 go by the bits (RFC 4291 section 2.4). netip's methods
+// see the IPv4 address in a mapped one: ::ffff:169.254.1.1 is link-local to them.
+func isGroup6(a netip.Addr) bool { return a.As16()[0] == 0xff }
+
+func isLocal6(a netip.Addr) bool {
+	b := a.As16()
+	return b[0] == 0xfe && b[1]&0xc0 == 0x80
+}

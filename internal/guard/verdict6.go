@@ -102,7 +102,7 @@ func (r *Rules) answersND(d []byte, p *ip6) bool {
 
 // isGlobal reports what is neither a group, unspecified nor link-local.
 func isGlobal(a netip.Addr) bool {
-	return !a.IsMulticast() && !a.IsUnspecified() && !a.IsLinkLocalUnicast()
+	return !isGroup6(a) && !a.IsUnspecified() && !isLocal6(a)
 }
 
 // foreign6 says whether a frame for the guest is a DHCPv6 server's, or a
@@ -126,7 +126,7 @@ func (r *Rules) foreign6(h l2, p *ip6) reason.Reason {
 // permits6 reports whether the NIC may use an address, and whether it must
 // first hold it as a link-local.
 func (r *Rules) permits6(a netip.Addr) (ok, claim bool) {
-	if !a.IsLinkLocalUnicast() {
+	if !isLocal6(a) {
 		return r.owns6(a), false
 	}
 	switch {
@@ -205,7 +205,7 @@ func unspecifiedSource(p *ip6) bool {
 	}
 	switch p.kind {
 	case routerSolicit, neighborSolicit, mldReport, mldDone, mldReport2:
-		return p.dst.IsMulticast()
+		return isGroup6(p.dst)
 	}
 	return false
 }
@@ -222,7 +222,7 @@ func checkFragment6(p *ip6) reason.Reason {
 
 // checkControl6 keeps a NIC that is no router from speaking as one.
 func checkControl6(f Frame, p *ip6) reason.Reason {
-	group := f.Data[0]&1 != 0 || p.dst.IsMulticast()
+	group := f.Data[0]&1 != 0 || isGroup6(p.dst)
 	switch {
 	case p.icmp():
 		return checkType6(p.kind)
@@ -328,7 +328,7 @@ func (r *Rules) checkNDOptions(opts []byte, unspecified bool) reason.Reason {
 // addresses only: the probe of another's would deny it that address. A probe
 // for an address that berth answers for meets its holder.
 func (r *Rules) checkNS(target netip.Addr, p *ip6, c *claims) reason.Reason {
-	if target.IsMulticast() {
+	if isGroup6(target) {
 		return reason.NDMalformed
 	}
 	if !p.src.IsUnspecified() || slices.Contains(r.Answer6, target) {
@@ -339,7 +339,7 @@ func (r *Rules) checkNS(target netip.Addr, p *ip6, c *claims) reason.Reason {
 
 func (r *Rules) checkNA(m []byte, p *ip6, c *claims) reason.Reason {
 	const routerFlag, solicited = 0x80, 0x40
-	if m[4]&solicited != 0 && p.dst.IsMulticast() {
+	if m[4]&solicited != 0 && isGroup6(p.dst) {
 		return reason.NDMalformed
 	}
 	if why := r.speaksFor(addr6(m[8:]), c); why != reason.None {

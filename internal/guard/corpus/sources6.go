@@ -33,6 +33,7 @@ func sources6() []Vector {
 		{"I47", "just beyond a prefix that may be granted", "2001:db8:a:1::1"},
 		{"I48", "a gateway in a prefix that may be granted", "2001:db8:a::1"},
 		{"I49", "NAT64", "64:ff9b::c000:20a"},
+		{"I70", "a mapped IPv4 link-local", "::ffff:169.254.1.1"},
 	} {
 		vs = append(vs, Vector{ID: c.id, Case: "IPv6 source: " + c.what, Frames: one(udp6(ip(c.addr), nil)), Want: drop(reason.IP6Spoof)})
 	}
