@@ -344,9 +344,9 @@ static __always_inline int is_taken(__u8 why)
 static __always_inline void parse_ip(const struct frame *f, struct ip4 *p, struct ip6 *p6)
 {
 	if (f->ethertype == ETHERTYPE_IP4)
-		parse_ip4(f, p);
+		parse_ip4(f->skb, f->off, f->len, p);
 	else if (f->ethertype == ETHERTYPE_IP6)
-		parse_ip6(f, p6);
+		parse_ip6(f->skb, f->off, f->len, p6);
 }
 
 static __always_inline struct verdict judge_from_guest(const struct nic_rules *r, struct frame *f)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Reading a frame: the link layer behind its tags, IPv4, the ports. Nothing
- * here judges; a field that could not be read is said to be so. */
+ * here judges; a field that could not be read is said to be so.
+ *
+ * Whatever loops or branches much is a global function: the verifier looks at
+ * it once, and not once for every way that leads there. */
 #ifndef BERTH_PARSE_H
 #define BERTH_PARSE_H
 
@@ -88,17 +91,16 @@ static __always_inline int is_udp(const struct ip4 *p)
 	return p->proto == IPPROTO_UDP || p->proto == IPPROTO_UDPLITE;
 }
 
-static __always_inline void parse_l4(const struct frame *f, struct ip4 *p)
+static __always_inline void parse_l4(struct __sk_buff *skb, __u32 off, struct ip4 *p)
 {
-	__u32 off = f->off + p->ihl;
 	__u8 h[8];
 
 	if (!is_udp(p)) {
 		if (p->payload > 0)
-			bpf_skb_load_bytes(f->skb, off, &p->kind, 1);
+			bpf_skb_load_bytes(skb, off, &p->kind, 1);
 		return;
 	}
-	if (p->payload < 8 || bpf_skb_load_bytes(f->skb, off, h, sizeof(h)) < 0) {
+	if (p->payload < 8 || bpf_skb_load_bytes(skb, off, h, sizeof(h)) < 0) {
 		p->hidden = 1;
 		return;
 	}
@@ -107,14 +109,17 @@ static __always_inline void parse_l4(const struct frame *f, struct ip4 *p)
 	p->dport = (__u16)h[2] << 8 | h[3];
 }
 
-static __always_inline void parse_ip4(const struct frame *f, struct ip4 *p)
+/* parse_ip4 reads the packet at off of a frame of len bytes. */
+__noinline int parse_ip4(struct __sk_buff *skb, __u32 off, __u32 len, struct ip4 *p)
 {
 	__u8 h[20];
 	__u16 total, frag;
 
-	if (bpf_skb_load_bytes(f->skb, f->off, h, sizeof(h)) < 0) {
+	if (!p)
+		return 0;
+	if (bpf_skb_load_bytes(skb, off, h, sizeof(h)) < 0) {
 		p->truncated = 1;
-		return;
+		return 0;
 	}
 	total = (__u16)h[2] << 8 | h[3];
 	frag = (__u16)h[6] << 8 | h[7];
@@ -125,13 +130,14 @@ static __always_inline void parse_ip4(const struct frame *f, struct ip4 *p)
 	p->proto = h[9];
 	__builtin_memcpy(&p->src, h + 12, 4);
 	__builtin_memcpy(&p->dst, h + 16, 4);
-	if (h[0] >> 4 != 4 || p->ihl < 20 || p->payload < 0 || f->off + total > f->len ||
+	if (h[0] >> 4 != 4 || p->ihl < 20 || p->payload < 0 || off + total > len ||
 	    p->frag_off + (__u32)p->payload > 65535) {
 		p->bad = 1;
-		return;
+		return 0;
 	}
 	if (p->frag_off == 0)
-		parse_l4(f, p);
+		parse_l4(skb, off + p->ihl, p);
+	return 0;
 }
 
 static __always_inline __u8 bootp_op(const struct frame *f, const struct ip4 *p)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Reading IPv6: the extension headers as far as they can be followed, then the
- * upper layer. The loops are global functions, verified once each. */
+ * upper layer. */
 #ifndef BERTH_PARSE6_H
 #define BERTH_PARSE6_H
 
@@ -136,13 +136,13 @@ __noinline int walk6(struct __sk_buff *skb, struct ip6 *p)
 	return 0;
 }
 
-static __always_inline void parse_upper6(const struct frame *f, struct ip6 *p)
+static __always_inline void parse_upper6(struct __sk_buff *skb, struct ip6 *p)
 {
 	__u8 h[8];
 
 	if (p->proto != IPPROTO_ICMPV6 && !is_udp6(p))
 		return;
-	if (p->up + 8 > p->end || bpf_skb_load_bytes(f->skb, p->up, h, sizeof(h)) < 0) {
+	if (p->up + 8 > p->end || bpf_skb_load_bytes(skb, p->up, h, sizeof(h)) < 0) {
 		p->hidden = 1;
 		return;
 	}
@@ -156,27 +156,31 @@ static __always_inline void parse_upper6(const struct frame *f, struct ip6 *p)
 	p->dport = (__u16)h[2] << 8 | h[3];
 }
 
-static __always_inline void parse_ip6(const struct frame *f, struct ip6 *p)
+/* parse_ip6 reads the packet at off of a frame of len bytes. */
+__noinline int parse_ip6(struct __sk_buff *skb, __u32 off, __u32 len, struct ip6 *p)
 {
 	__u8 h[8];
 
-	p->up = f->off + 40;
-	if (bpf_skb_load_bytes(f->skb, f->off, h, sizeof(h)) < 0 ||
-	    bpf_skb_load_bytes(f->skb, f->off + 8, &p->src, 16) < 0 ||
-	    bpf_skb_load_bytes(f->skb, f->off + 24, &p->dst, 16) < 0) {
+	if (!p)
+		return 0;
+	p->up = off + 40;
+	if (bpf_skb_load_bytes(skb, off, h, sizeof(h)) < 0 ||
+	    bpf_skb_load_bytes(skb, off + 8, &p->src, 16) < 0 ||
+	    bpf_skb_load_bytes(skb, off + 24, &p->dst, 16) < 0) {
 		p->truncated = 1;
-		return;
+		return 0;
 	}
 	p->end = p->up + ((__u32)h[4] << 8 | h[5]);
 	p->proto = h[6];
 	p->hop = h[7];
-	if (h[0] >> 4 != 6 || p->end > f->len) {
+	if (h[0] >> 4 != 6 || p->end > len) {
 		p->bad = 1;
-		return;
+		return 0;
 	}
-	walk6(f->skb, p);
+	walk6(skb, p);
 	if (!p->chain && p->frag_off == 0)
-		parse_upper6(f, p);
+		parse_upper6(skb, p);
+	return 0;
 }
 
 /* message6 is the DHCPv6 message type of a UDP packet, 0 if there is none. */
