@@ -198,6 +198,9 @@ func variants() map[string]guard.Rules {
 	add("no mac", func(b *nic.Binding) { b.Guard.Checks.MAC = false })
 	add("no arp", func(b *nic.Binding) { b.Guard.Checks.ARP = false })
 	add("no ip", func(b *nic.Binding) { b.Guard.Checks.IP = false })
+	add("no ip, no IPv6", func(b *nic.Binding) { b.Guard.Checks.IP, b.IPv6 = false, nic.IPv6Off })
+	add("no ip, suspended", func(b *nic.Binding) { b.Guard.Checks.IP, b.Suspended = false, true })
+	add("no ip, site's router", func(b *nic.Binding) { b.Guard.Checks.IP, b.RA.Mode = false, nic.RASite })
 	add("no l2", func(b *nic.Binding) { b.Guard.Checks.L2 = false })
 	add("grants", func(b *nic.Binding) {
 		b.Guard.AllowMACs = []nic.MAC{corpus.V, corpus.G}

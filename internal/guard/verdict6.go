@@ -130,7 +130,7 @@ func (r *Rules) permits6(a netip.Addr) (ok, claim bool) {
 		return r.owns6(a), false
 	}
 	switch {
-	case a == r.Gateway6 || a == nic.BerthLinkLocal():
+	case !r.IPv6, a == r.Gateway6, a == nic.BerthLinkLocal():
 		return false, false
 	case r.LinkLocal == nic.FixedLinkLocal:
 		return slices.Contains(r.Locals, a), false
@@ -172,18 +172,8 @@ func (c *claims) add(a netip.Addr) {
 
 // checkIP6 asks for the source and for what only routers send.
 func (r *Rules) checkIP6(f Frame, p *ip6, c *claims) reason.Reason {
-	if p.src.IsUnspecified() {
-		if !unspecifiedSource(p) {
-			return reason.IP6Spoof
-		}
-	} else {
-		ok, claim := r.permits6(p.src)
-		if !ok {
-			return reason.IP6Spoof
-		}
-		if claim {
-			c.add(p.src)
-		}
+	if why := r.checkSource6(p, c); why != reason.None {
+		return why
 	}
 	if p.odd || p.alert && (!p.icmp() || !isMLD(p.kind)) {
 		return reason.IP6Options
@@ -195,6 +185,19 @@ func (r *Rules) checkIP6(f Frame, p *ip6, c *claims) reason.Reason {
 		return reason.None
 	}
 	return checkControl6(f, p)
+}
+
+func (r *Rules) checkSource6(p *ip6, c *claims) reason.Reason {
+	if p.src.IsUnspecified() {
+		if !unspecifiedSource(p) {
+			return reason.IP6Spoof
+		}
+		return reason.None
+	}
+	if r.speaksFor(p.src, c) != reason.None {
+		return reason.IP6Spoof
+	}
+	return reason.None
 }
 
 // unspecifiedSource permits what a host without an address sends: duplicate
@@ -253,8 +256,8 @@ func checkType6(kind byte) reason.Reason {
 }
 
 // checkND holds neighbour discovery to RFC 4861 sections 6.1 and 7.1, and its
-// target and link-layer addresses to the NIC. In fragments it is nobody's
-// (RFC 6980).
+// source, target and link-layer addresses to the NIC: receivers believe of the
+// source what the options say. In fragments it is nobody's (RFC 6980).
 func (r *Rules) checkND(d []byte, p *ip6, c *claims) reason.Reason {
 	if !p.icmp() || p.kind < routerSolicit || p.kind > redirect {
 		return reason.None
@@ -267,8 +270,13 @@ func (r *Rules) checkND(d []byte, p *ip6, c *claims) reason.Reason {
 	if p.hop != 255 || p.code != 0 || len(m) < fixed {
 		return reason.NDMalformed
 	}
+	if !r.Check.IP { // or it was asked before
+		if why := r.checkSource6(p, c); why != reason.None {
+			return why
+		}
+	}
 	if p.kind == redirect {
-		return reason.None // its options are about the one it redirects to
+		return r.checkRedirect()
 	}
 	if why := r.checkNDOptions(m[fixed:], p.src.IsUnspecified()); why != reason.None {
 		return why
@@ -280,6 +288,15 @@ func (r *Rules) checkND(d []byte, p *ip6, c *claims) reason.Reason {
 		return r.checkNA(m, p, c)
 	}
 	return reason.None
+}
+
+// checkRedirect leaves redirects to routers. Their options are about the one
+// they redirect to.
+func (r *Rules) checkRedirect() reason.Reason {
+	if r.Router {
+		return reason.None
+	}
+	return reason.ICMPRedirect
 }
 
 // ndFixed is the length of a message before its options.

@@ -113,6 +113,36 @@ func TestCorpusOff(t *testing.T) {
 	}
 }
 
+// With the IP check off the discovery check still holds every neighbour's
+// message to the NIC, its source too, and redirects to routers.
+func TestDiscoveryCheckedAlone(t *testing.T) {
+	b := corpus.Binding()
+	b.Guard.Checks.IP = false
+	site, none := corpus.Binding(), corpus.Binding()
+	site.Guard.Checks.IP, site.RA.Mode = false, nic.RASite
+	none.Guard.Checks.IP, none.IPv6 = false, nic.IPv6Off
+	hold := func(b *nic.Binding, id string, want reason.Reason) {
+		r := guard.Compile(b)
+		for _, v := range corpus.All() {
+			for i, f := range v.Frames {
+				if got := judge(&r, &v, f); v.ID == id && got.Reason != want {
+					t.Errorf("%s %s frame %d: %s, want %s", v.ID, v.Case, i, got.Reason, want)
+				}
+			}
+		}
+	}
+	hold(b, "D14", reason.IP6Spoof)
+	hold(b, "E16", reason.ICMPRedirect)
+	hold(b, "E18", reason.IP6Spoof)
+	hold(site, "E32", reason.IP6Spoof)
+	hold(none, "P25", reason.NDTarget)
+	for _, id := range []string{"P24", "P25", "P26", "P27", "P28", "P29", "P30", "P31", "P32"} {
+		hold(b, id, reason.None)
+	}
+	b.Guard.Router = true
+	hold(b, "E16", reason.None)
+}
+
 func TestClosedPassesNothing(t *testing.T) {
 	r := guard.ClosedRules()
 	for _, v := range corpus.All() {

@@ -139,7 +139,7 @@ __noinline int permits_ip6(const struct nic_rules *r, const struct in6 *a)
 		return 0;
 	if (!in6_local(a))
 		return owns_ip6(r, a);
-	if (in6_equal(a, &r->gateway6) || in6_equal(a, &berth))
+	if (!(r->flags & RULE_IP6) || in6_equal(a, &r->gateway6) || in6_equal(a, &berth))
 		return 0;
 	if (r->flags & RULE_LL_FIXED) {
 		for (int i = 0; i < MAX_LOCALS; i++) {
@@ -172,6 +172,24 @@ static __always_inline int unspecified_source(const struct ip6 *p)
 		return 0;
 	return p->kind == ROUTER_SOLICIT || p->kind == NEIGHBOR_SOLICIT || p->kind == MLD_REPORT ||
 	       p->kind == MLD_DONE || p->kind == MLD_REPORT2;
+}
+
+static __always_inline __u8 speaks_for(const struct nic_rules *r, const struct in6 *a, struct claims *c)
+{
+	int ok = permits_ip6(r, a);
+
+	if (!ok)
+		return REASON_ND_TARGET;
+	if (ok & CLAIM)
+		add_claim(c, a);
+	return 0;
+}
+
+static __always_inline __u8 check_source6(const struct nic_rules *r, const struct ip6 *p, struct claims *c)
+{
+	if (in6_unspecified(&p->src))
+		return unspecified_source(p) ? 0 : REASON_IP6_SPOOF;
+	return speaks_for(r, &p->src, c) ? REASON_IP6_SPOOF : 0;
 }
 
 static __always_inline __u8 check_fragment6(const struct ip6 *p)
@@ -231,17 +249,9 @@ static __always_inline __u8 check_ip6(const struct nic_rules *r, const struct fr
 	int mld = is_icmp6(p) && ((p->kind >= MLD_QUERY && p->kind <= MLD_DONE) || p->kind == MLD_REPORT2);
 	__u8 why;
 
-	if (in6_unspecified(&p->src)) {
-		if (!unspecified_source(p))
-			return REASON_IP6_SPOOF;
-	} else {
-		int ok = permits_ip6(r, &p->src);
-
-		if (!ok)
-			return REASON_IP6_SPOOF;
-		if (ok & CLAIM)
-			add_claim(c, &p->src);
-	}
+	why = check_source6(r, p, c);
+	if (why)
+		return why;
 	if (p->odd || (p->alert && !mld))
 		return REASON_IP6_OPTIONS;
 	why = check_fragment6(p);
@@ -277,17 +287,6 @@ __noinline int nd_options(struct __sk_buff *skb, const struct nic_rules *r, __u3
 		at += o[1] * 8;
 	}
 	return at < end ? REASON_ND_MALFORMED : 0;
-}
-
-static __always_inline __u8 speaks_for(const struct nic_rules *r, const struct in6 *a, struct claims *c)
-{
-	int ok = permits_ip6(r, a);
-
-	if (!ok)
-		return REASON_ND_TARGET;
-	if (ok & CLAIM)
-		add_claim(c, a);
-	return 0;
 }
 
 static __always_inline __u8 check_ns(const struct nic_rules *r, const struct in6 *target,
@@ -332,8 +331,13 @@ static __always_inline __u8 check_nd(const struct nic_rules *r, const struct fra
 		fixed = 40;
 	if (p->hop != 255 || p->code != 0 || p->up + fixed > p->end)
 		return REASON_ND_MALFORMED;
-	if (p->kind == ND_REDIRECT)
-		return 0; /* its options are about the one it redirects to */
+	if (!(r->flags & RULE_CHECK_IP)) { /* or it was asked before */
+		why = check_source6(r, p, c);
+		if (why)
+			return why;
+	}
+	if (p->kind == ND_REDIRECT) /* its options are about the one it redirects to */
+		return r->flags & RULE_ROUTER ? 0 : REASON_ICMP_REDIRECT;
 	why = nd_options(f->skb, r, p->up + fixed, p->end, in6_unspecified(&p->src));
 	if (why || fixed != 24)
 		return why;
