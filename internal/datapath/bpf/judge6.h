@@ -359,8 +359,16 @@ static __always_inline __u8 check_6(const struct nic_rules *r, const struct fram
 	return why;
 }
 
+/* a_claim finds an address that the NIC holds by a claim of its own. */
+static __always_inline struct local *a_claim(const struct local_key *k, __u32 ifindex)
+{
+	struct local *l = bpf_map_lookup_elem(&locals, k);
+
+	return l && l->holder == ifindex && l->users == 0 ? l : 0;
+}
+
 /* a_place finds where a NIC may note one more link-local: a free place, one
- * that has been given to somebody else, or the one longest unused. */
+ * that is no claim of its own any more, or the one longest unused. */
 static __always_inline int a_place(struct nic_state *s, __u32 ifindex, __u64 now)
 {
 	__u64 longest = LOCAL_IDLE_NS;
@@ -368,9 +376,9 @@ static __always_inline int a_place(struct nic_state *s, __u32 ifindex, __u64 now
 
 	for (int i = 0; i < MAX_LOCALS; i++) {
 		struct local_key k = s->claimed[i];
-		struct local *l = bpf_map_lookup_elem(&locals, &k);
+		struct local *l = a_claim(&k, ifindex);
 
-		if (!l || l->holder != ifindex)
+		if (!l)
 			return i;
 		if (now - l->used_ns > longest && (__s64)(now - l->used_ns) > 0) {
 			longest = now - l->used_ns;
@@ -378,6 +386,11 @@ static __always_inline int a_place(struct nic_state *s, __u32 ifindex, __u64 now
 		}
 	}
 	return place;
+}
+
+static __always_inline int same_key(const struct local_key *a, const struct local_key *b)
+{
+	return a->segment == b->segment && in6_equal(&a->addr, &b->addr);
 }
 
 /* take_place puts the new address where the old one was, unless another frame
@@ -388,7 +401,7 @@ static __always_inline int take_place(struct nic_state *s, int i, const struct l
 	int same;
 
 	bpf_spin_lock(&s->lock);
-	same = s->claimed[i].addr.hi == old->addr.hi && s->claimed[i].addr.lo == old->addr.lo;
+	same = same_key(&s->claimed[i], old);
 	if (same) {
 		s->claimed[i].segment = k->segment;
 		s->claimed[i].addr.hi = k->addr.hi;
@@ -399,7 +412,9 @@ static __always_inline int take_place(struct nic_state *s, int i, const struct l
 }
 
 /* claim_local makes a link-local the NIC's: first come, first served, up to
- * MAX_LOCALS at a time. */
+ * MAX_LOCALS at a time. The address is held before it has its place: a place
+ * whose address nobody holds is free to every other frame, and what has no
+ * place would never be given back. */
 __noinline int claim_local(__u32 ifindex, __u32 segment, const struct in6 *addr)
 {
 	struct local_key k = {.segment = segment}, old;
@@ -424,13 +439,16 @@ __noinline int claim_local(__u32 ifindex, __u32 segment, const struct in6 *addr)
 	if (place < 0 || place >= MAX_LOCALS)
 		return REASON_LINK_LOCAL_LIMIT;
 	old = s->claimed[place];
-	if (!take_place(s, place, &old, &k))
+	if (bpf_map_update_elem(&locals, &k, &mine, BPF_NOEXIST) < 0) { /* somebody was first */
+		l = bpf_map_lookup_elem(&locals, &k);
+		return l && l->holder == ifindex ? 0 : REASON_LINK_LOCAL_TAKEN;
+	}
+	if (!take_place(s, place, &old, &k)) {
+		bpf_map_delete_elem(&locals, &k);
 		return REASON_LINK_LOCAL_LIMIT;
-	l = bpf_map_lookup_elem(&locals, &old);
-	if (l && l->holder == ifindex)
+	}
+	if (!same_key(&old, &k) && a_claim(&old, ifindex))
 		bpf_map_delete_elem(&locals, &old);
-	if (bpf_map_update_elem(&locals, &k, &mine, BPF_NOEXIST) < 0)
-		return REASON_LINK_LOCAL_TAKEN; /* another NIC was first; the place is found free next time */
 	return 0;
 }
 
