@@ -171,8 +171,13 @@ RequestOptions=43 66 67 252
 
 func (networkd) start(t testing.TB, g *guest) *process {
 	t.Helper()
+	return startNetworkd(t, g, networkdConf)
+}
+
+func startNetworkd(t testing.TB, g *guest, text string) *process {
+	t.Helper()
 	conf := filepath.Join(g.dir, "eth0.network")
-	if err := os.WriteFile(conf, []byte(networkdConf), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	// Its /run is its own. With /sys writable it would wait for udev.
@@ -190,13 +195,15 @@ exec /lib/systemd/systemd-networkd`)
 	return p
 }
 
-// lease reads networkd's own file, in the /run that it sees.
-func (networkd) lease(g *guest) lease {
+func (networkd) lease(g *guest) lease { return networkdFile(g, "leases") }
+
+// networkdFile reads networkd's own file about eth0, in the /run that it sees.
+func networkdFile(g *guest, kind string) lease {
 	pid, err := os.ReadFile(filepath.Join(g.dir, "pid"))
 	if err != nil {
 		return nil
 	}
-	return readEnv(fmt.Sprintf("/proc/%s/root/run/systemd/netif/leases/%d", pid, g.Index("eth0")))
+	return readEnv(fmt.Sprintf("/proc/%s/root/run/systemd/netif/%s/%d", pid, kind, g.Index("eth0")))
 }
 
 func (networkd) address() string { return "ADDRESS" }
