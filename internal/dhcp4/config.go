@@ -3,8 +3,8 @@ package dhcp4
 import (
 	"encoding/binary"
 	"net/netip"
-	"strings"
 
+	"github.com/berth-net/berth/internal/dnsname"
 	"github.com/berth-net/berth/internal/nic"
 )
 
@@ -53,18 +53,10 @@ func (c configuration) subnet(b *nic.Binding) {
 // names adds host name and domain. An FQDN as host name gives the label and,
 // if no domain is declared, the domain.
 func (c configuration) names(b *nic.Binding) {
-	host, domain := splitName(b)
+	host, domain := dnsname.Split(b.Hostname, b.Domain)
 	c.bytes(optHostname, []byte(host))
 	c.bytes(optDomain, []byte(domain))
-	c.bytes(optSearch, searchList(b.Search))
-}
-
-func splitName(b *nic.Binding) (host, domain string) {
-	host, domain, _ = strings.Cut(strings.TrimSuffix(b.Hostname, "."), ".")
-	if b.Domain != "" {
-		domain = strings.TrimSuffix(b.Domain, ".")
-	}
-	return host, domain
+	c.bytes(optSearch, dnsname.List(b.Search)) // uncompressed, which every decoder of RFC 3397 reads
 }
 
 // timed adds what belongs to a lease; an INFORM has none.

@@ -1,8 +1,7 @@
 package dhcp6
 
 import (
-	"strings"
-
+	"github.com/berth-net/berth/internal/dnsname"
 	"github.com/berth-net/berth/internal/nic"
 )
 
@@ -16,44 +15,8 @@ const (
 // searchList is option 24: the names one after the other (RFC 3646 section
 // 4), the domain if there is no list.
 func searchList(b *nic.Binding) []byte {
-	names := b.Search
-	if _, domain := splitName(b); len(names) == 0 && domain != "" {
-		names = []string{domain}
-	}
-	var list []byte
-	for _, n := range names {
-		if whole, ok := appendName(list, n); ok {
-			list = append(whole, 0)
-		}
-	}
-	return list
-}
-
-// appendName writes the labels of a name (RFC 1035 3.1) without the root. A
-// name that has no wire form is not written.
-func appendName(b []byte, name string) ([]byte, bool) {
-	start := len(b)
-	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
-		if len(label) == 0 || len(label) > 63 {
-			return b[:start], false
-		}
-		b = append(b, byte(len(label)))
-		b = append(b, label...)
-	}
-	if len(b)-start > 254 { // 255 with the root
-		return b[:start], false
-	}
-	return b, true
-}
-
-// splitName returns the host's label and its domain, which is that of an FQDN
-// if none is declared.
-func splitName(b *nic.Binding) (host, domain string) {
-	host, domain, _ = strings.Cut(strings.TrimSuffix(b.Hostname, "."), ".")
-	if b.Domain != "" {
-		domain = strings.TrimSuffix(b.Domain, ".")
-	}
-	return host, domain
+	_, domain := dnsname.Split(b.Hostname, b.Domain)
+	return dnsname.List(dnsname.Search(b.Search, domain))
 }
 
 // clientFQDN returns the flags of the client's option 39, from the messages
@@ -79,7 +42,7 @@ func fqdn(b *nic.Binding, client byte) []byte {
 	if client&fqdnServer != 0 {
 		out[0] |= fqdnOverride
 	}
-	host, domain := splitName(b)
+	host, domain := dnsname.Split(b.Hostname, b.Domain)
 	if host == "" {
 		return out // an empty name: none is known
 	}
@@ -87,7 +50,7 @@ func fqdn(b *nic.Binding, client byte) []byte {
 	if domain != "" {
 		name += "." + domain
 	}
-	out, ok := appendName(out, name)
+	out, ok := dnsname.Append(out, name)
 	if ok && domain != "" {
 		out = append(out, 0) // fully qualified; without it the name is partial (4.2)
 	}

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
-	"strings"
 
+	"github.com/berth-net/berth/internal/dnsname"
 	"github.com/berth-net/berth/internal/nic"
 )
 
@@ -98,30 +98,11 @@ func rdnss(servers []netip.Addr, lifetime nic.Seconds) []byte {
 // dnssl is RFC 8106 5.2. A name that has no wire form is not written.
 func dnssl(names []string, lifetime nic.Seconds) []byte {
 	o := appendSeconds([]byte{optDNSSL, 0, 0, 0}, lifetime)
-	fixed := len(o)
-	for _, n := range names {
-		o = appendName(o, n)
-	}
-	if len(o) == fixed {
+	list := dnsname.List(names)
+	if len(list) == 0 {
 		return nil
 	}
-	return finish(o)
-}
-
-// appendName writes the labels of a name and the root (RFC 1035 3.1).
-func appendName(b []byte, name string) []byte {
-	start := len(b)
-	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
-		if len(label) == 0 || len(label) > 63 {
-			return b[:start]
-		}
-		b = append(b, byte(len(label)))
-		b = append(b, label...)
-	}
-	if len(b)-start > 254 {
-		return b[:start]
-	}
-	return append(b, 0)
+	return finish(append(o, list...))
 }
 
 // routeOption is RFC 4191 2.3: of the prefix, as many of its halves as the

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/berth-net/berth/internal/dnsname"
 	"github.com/berth-net/berth/internal/nic"
 )
 
@@ -167,10 +168,8 @@ func dns(b *nic.Binding) []netip.Addr {
 }
 
 func search(b *nic.Binding) []string {
-	if len(b.Search) == 0 && b.Domain != "" {
-		return []string{b.Domain}
-	}
-	return b.Search
+	_, domain := dnsname.Split(b.Hostname, b.Domain)
+	return dnsname.Search(b.Search, domain)
 }
 
 // advertisement is s as a message to all nodes, with what the same router has
