@@ -43,6 +43,9 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		s.Lock = "failed"
 		s.Problems = append(s.Problems, "second lock: "+v.lockError)
 	}
+	if v.routeError != "" {
+		s.Problems = append(s.Problems, "host routes: "+v.routeError)
+	}
 	for _, p := range v.dir.Problems {
 		s.Sources[0].Rejected = append(s.Sources[0].Rejected, p.Error())
 	}
@@ -284,11 +287,10 @@ func (a *Agent) setBinding(name string) *nic.Binding {
 
 // preview computes the plan as if b were set, and changes nothing.
 func (a *Agent) preview(b *nic.Binding) (plan.Plan, error) {
-	in, err := a.gather()
+	in, err := a.gather(plan.Compile(a.snapshot(a.with(b))))
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	in.Wants = plan.Compile(a.snapshot(a.with(b)))
 	return plan.Compute(in), nil
 }
 
@@ -414,7 +416,7 @@ func (a *Agent) Plan(ctx context.Context, doc []byte) (api.Plan, error) {
 			}
 			return
 		}
-		in, readErr := a.gather()
+		in, readErr := a.gather(a.wants)
 		err = readErr
 		p = plan.Compute(in)
 	})

@@ -12,14 +12,16 @@ import (
 	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
+	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/route"
 )
 
 // pass reads everything back, computes what must change and changes it. It
 // reports whether more is to be done at once.
 func (a *Agent) pass() (pending bool) {
 	a.nextTry = time.Time{}
-	in, err := a.gather()
+	in, err := a.gather(a.wants)
 	if err != nil {
 		a.opt.Log.Error("cannot read the kernel", "err", err)
 		a.nextTry = time.Now().Add(retry)
@@ -65,8 +67,9 @@ func (a *Agent) readBack(in *plan.Input) {
 	in.Installed = have
 }
 
-// gather reads links, tables, hooks and the second lock.
-func (a *Agent) gather() (plan.Input, error) {
+// gather reads links, tables, hooks, routes and the second lock, for what is
+// wanted or would be.
+func (a *Agent) gather(wants plan.Wants) (plan.Input, error) {
 	links, err := a.opt.Links.Dump()
 	if err != nil {
 		return plan.Input{}, fmt.Errorf("dump links: %w", err)
@@ -76,7 +79,7 @@ func (a *Agent) gather() (plan.Input, error) {
 		return plan.Input{}, fmt.Errorf("read what is installed: %w", err)
 	}
 	in := plan.Input{
-		Wants: a.wants, Links: links, Installed: have,
+		Wants: wants, Links: links, Installed: have,
 		Answering: a.answerer.Answering(),
 		Armed:     a.readLock(),
 		Policy:    a.opt.Policy,
@@ -84,11 +87,39 @@ func (a *Agent) gather() (plan.Input, error) {
 		Sealed:    a.sealed,
 		Release:   a.release,
 	}
-	if in.Routed, err = a.opt.Routes.Installed(); err != nil {
-		return plan.Input{}, fmt.Errorf("read routes: %w", err)
-	}
-	in.Quiet = a.readQuiet(links, in.Armed)
+	in.Routed = a.readRoutes(wants)
+	in.Quiet = a.readQuiet(in)
 	return in, nil
+}
+
+// readRoutes reads what the host has for routed NICs, nil if that cannot be
+// known: nobody else waits for it. A host that has none and wants none is not
+// asked again, as its routing table may be long.
+func (a *Agent) readRoutes(wants plan.Wants) map[int]route.State {
+	wanted := anyRouted(wants)
+	if a.noRoutes && !wanted {
+		return map[int]route.State{}
+	}
+	routed, err := a.opt.Routes.Installed()
+	if err != nil {
+		if a.routeError == "" {
+			a.opt.Log.Warn("cannot read the host's routes", "err", err)
+		}
+		a.routeError = err.Error()
+		return nil
+	}
+	a.routeError = ""
+	a.noRoutes = len(routed) == 0 && !wanted
+	return routed
+}
+
+func anyRouted(wants plan.Wants) bool {
+	for _, w := range wants.ByNIC {
+		if w.Binding.Routed {
+			return true
+		}
+	}
+	return false
 }
 
 // readLock reads the second lock back. A lock that is damaged or cannot be read
@@ -108,28 +139,28 @@ func (a *Agent) readLock() plan.Armed {
 }
 
 // readQuiet asks only of the links that berth has to do with.
-func (a *Agent) readQuiet(links []plan.Link, armed plan.Armed) map[int]bool {
-	locked := set(armed.Names)
+func (a *Agent) readQuiet(in plan.Input) map[int]bool {
+	locked := set(in.Armed.Names)
 	quiet := map[int]bool{}
-	for _, l := range links {
-		if locked[l.Name] || a.concerns(l.Name) {
-			quiet[l.Index] = a.isQuiet(l.Name)
+	for _, l := range in.Links {
+		if locked[l.Name] || a.concerns(in.Wants, l.Name) {
+			quiet[l.Index] = isQuiet(in.Wants.ByNIC[l.Name].Binding, l.Name)
 		}
 	}
 	return quiet
 }
 
 // isQuiet reports whether the host's IPv6 on a port is as its binding wants it.
-func (a *Agent) isQuiet(name string) bool {
-	if b := a.wants.ByNIC[name].Binding; b != nil && b.Routed && b.ServesIPv6() {
+func isQuiet(b *nic.Binding, name string) bool {
+	if b != nil && b.Routed && b.ServesIPv6() {
 		return hostroute.IsPrepared(name)
 	}
 	return link.IsQuiet(name)
 }
 
-func (a *Agent) concerns(name string) bool {
-	_, wanted := a.wants.ByNIC[name]
-	_, refused := a.wants.Refused[name]
+func (a *Agent) concerns(wants plan.Wants, name string) bool {
+	_, wanted := wants.ByNIC[name]
+	_, refused := wants.Refused[name]
 	return wanted || refused || a.opt.Policy.Manages(name)
 }
 

@@ -32,6 +32,7 @@ type view struct {
 	routed     map[int]route.State
 	standings  map[string]standing
 	lockError  string
+	routeError string
 	armed      int
 	changed    chan struct{} // closed when the next view is there
 }
@@ -46,7 +47,7 @@ func (a *Agent) publish(in plan.Input, p plan.Plan) {
 		byName: map[string]plan.Link{}, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
 		standings: map[string]standing{},
 		routed:    in.Routed,
-		lockError: a.lockError, armed: len(a.armed.Names) + len(a.armed.Patterns),
+		lockError: a.lockError, routeError: a.routeError, armed: len(a.armed.Names) + len(a.armed.Patterns),
 		changed: make(chan struct{}),
 	}
 	for _, l := range in.Links {

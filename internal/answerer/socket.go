@@ -27,11 +27,12 @@ func OpenSocket() (*Socket, error) {
 	return &Socket{fd: fd}, nil
 }
 
-// Send puts one frame on the interface.
+// Send puts one frame on the interface, or fails at once: a guest that does not
+// take its frames makes nobody else wait.
 func (s *Socket) Send(index int, frame []byte) error {
 	to := &unix.SockaddrLinklayer{Ifindex: index, Halen: 6}
 	copy(to.Addr[:], frame[:6])
-	if err := unix.Sendto(s.fd, frame, 0, to); err != nil {
+	if err := unix.Sendto(s.fd, frame, unix.MSG_DONTWAIT, to); err != nil {
 		return fmt.Errorf("send to ifindex %d: %w", index, err)
 	}
 	return nil

@@ -58,7 +58,7 @@ type Input struct {
 	Installed []Installed
 	Answering map[int]uint64      // by ifindex: AnswerDigest of what the answerer holds
 	Quiet     map[int]bool        // by ifindex: the host's own IPv6 is off there, or prepared if routed
-	Routed    map[int]route.State // by ifindex: the host's routes to it
+	Routed    map[int]route.State // by ifindex: the host's routes to it; nil: not known
 	Armed     Armed
 	Policy    Policy
 	TCX       bool

@@ -14,7 +14,7 @@ func (c *computation) route(l Link, b *nic.Binding) {
 	want := route.Of(b)
 	want.Index = l.Index
 	switch {
-	case !l.Up || c.in.Routed[l.Index].Is(want):
+	case !l.Up || c.in.Routed == nil || c.in.Routed[l.Index].Is(want):
 	case len(want.Routes) == 0:
 		c.unroute(l.Name, l.Index)
 	default:
