@@ -11,7 +11,7 @@ packages=(
 	# what the tests look with
 	iproute2 nftables tcpdump iputils-ping iputils-arping procps
 	# DHCP clients, and the server of the site
-	isc-dhcp-client udhcpc dhcpcd-base systemd dnsmasq-base
+	isc-dhcp-client udhcpc dhcpcd-base systemd wide-dhcpv6-client ndisc6 dnsmasq-base
 	# the guest
 	busybox-static qemu-system-x86
 	# the kernel program and the race detector
@@ -48,6 +48,8 @@ install_packages() {
 	((${#want[@]})) || return 0
 	echo "deps: installing ${want[*]}"
 	update
+	# Its package would start dhcp6c on the machine's own eth0, from now on.
+	as_root debconf-set-selections <<<'wide-dhcpv6-client wide-dhcpv6-client/interfaces string'
 	as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends "${want[@]}" >/dev/null
 }

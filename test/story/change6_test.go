@@ -19,7 +19,7 @@ import (
 func TestAddressChanged6(t *testing.T) {
 	const keys = "gateway6: fe80::1\ndhcp6: {preferred: 3000s, valid: 5000s, t1: 4s, t2: 60s}\naddresses: "
 	for name, c := range map[string]client{
-		"dhclient": dhclient6{}, "dhcpcd": dhcpcd6{slaac: "hwaddr"}, "networkd": networkd6{},
+		"dhclient": dhclient6{}, "dhcpcd": dhcpcd6{slaac: "hwaddr"}, "networkd": networkd6{}, "dhcp6c": dhcp6c{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -146,3 +146,38 @@ func eachOnce(list string) string {
 }
 
 func (networkd6) address() string { return "ADMIN_STATE" }
+
+// dhcp6c is WIDE's, for an address and, as the router it was made for, a prefix
+// for the network behind it. The guest's kernel does router discovery.
+type dhcp6c struct{}
+
+const dhcp6cConf = `interface eth0 {
+  send ia-na 1, ia-pd 2;
+  request domain-name-servers, domain-name, ntp-servers;
+  script "%s";
+};
+id-assoc na 1 {};
+id-assoc pd 2 {
+  prefix-interface behind0 { sla-id 5; sla-len 8; };
+};
+`
+
+func (dhcp6c) start(t testing.TB, g *guest) *process {
+	t.Helper()
+	g.Sh(`ip link add behind0 address 52:54:00:aa:01:01 type veth peer name behind1
+sysctl -qw net.ipv6.conf.behind0.disable_ipv6=0
+ip link set behind0 up
+ip link set behind1 up`)
+	conf := filepath.Join(g.dir, "dhcp6c.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, dhcp6cConf, g.hook6(t, "")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// Its identifier has a fixed place: each guest has its own.
+	return start(t, g.NS, needTool(t, "unshare"), "-m", "sh", "-ec", fmt.Sprintf(`
+mkdir -p /var/lib/dhcpv6
+mount -t tmpfs none /var/lib/dhcpv6
+exec %s -f -D -c %s -p %s/dhcp6c.pid eth0`, needTool(t, "dhcp6c"), conf, g.dir))
+}
+
+func (dhcp6c) lease(g *guest) lease { return g.hookEnv() }
+func (dhcp6c) address() string      { return "REASON" } // the addresses are the kernel's to tell

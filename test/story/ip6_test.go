@@ -97,14 +97,14 @@ type held struct {
 }
 
 // held6 is what the guest's kernel has on eth0 of IPv6.
-func (g *guest) held6(t testing.TB) []held { return g.heldOf(t, "-6") }
+func (g *guest) held6(t testing.TB) []held { return g.heldOn(t, "-6", "eth0") }
 
-func (g *guest) heldOf(t testing.TB, family string) []held {
+func (g *guest) heldOn(t testing.TB, family, iface string) []held {
 	t.Helper()
 	var links []struct {
 		List []held `json:"addr_info"`
 	}
-	g.ipJSON(t, &links, family, "address", "show", "dev", "eth0")
+	g.ipJSON(t, &links, family, "address", "show", "dev", iface)
 	var list []held
 	for _, l := range links { // ip has empty ones beside it
 		list = append(list, l.List...)
@@ -125,7 +125,7 @@ func (g *guest) ipJSON(t testing.TB, into any, args ...string) {
 func (g *guest) usable(t testing.TB) []string {
 	t.Helper()
 	list := []string{}
-	for _, h := range append(g.heldOf(t, "-4"), g.held6(t)...) {
+	for _, h := range append(g.heldOn(t, "-4", "eth0"), g.held6(t)...) {
 		if !h.Addr.IsLinkLocalUnicast() && !h.Tentative && !h.DADFailed && !h.Ended {
 			list = append(list, fmt.Sprintf("%s/%d", h.Addr, h.Bits))
 		}

@@ -85,7 +85,6 @@ func TestEveryClientIsToldAllOfIPv6(t *testing.T) {
 		name   string
 		client client
 		want   lease
-		prefix bool // it asks for one
 	}{
 		{"dhclient", dhclient6{}, lease{
 			"new_ip6_address": "2001:db8:1::11", "new_ip6_prefixlen": "128", "new_ip6_prefix": "2001:db8:100::/56",
@@ -94,7 +93,7 @@ func TestEveryClientIsToldAllOfIPv6(t *testing.T) {
 			"new_dhcp6_sntp_servers": "2001:db8::123", "new_dhcp6_bootfile_url": "http://boot.example.org/x",
 			"new_dhcp6_bootfile_param": "0:1:61:0:2:62:63", "new_dhcp6_captive_portal": "https://portal.example.org/",
 			"new_fqdn_fqdn": "web1.example.org",
-		}, true},
+		}},
 		{"dhcpcd", dhcpcd6{slaac: "hwaddr"}, lease{
 			"new_dhcp6_ia_na1_ia_addr1": "2001:db8:1::11", "new_dhcp6_ia_na1_ia_addr1_pltime": "3000",
 			"new_dhcp6_ia_na1_ia_addr1_vltime": "5000", "new_dhcp6_ia_na1_t1": "1000", "new_dhcp6_ia_na1_t2": "2000",
@@ -111,10 +110,14 @@ func TestEveryClientIsToldAllOfIPv6(t *testing.T) {
 			"nd1_prefix_information2_flags": "L", "nd1_prefix_information2_pltime": "3000", "nd1_prefix_information2_vltime": "5000",
 			"nd1_rdnss1_servers": "2001:db8::53 2001:db8::54", "nd1_rdnss1_lifetime": "900",
 			"nd1_dnssl1_search": "example.org lab.example.net", "nd1_dnssl1_lifetime": "900",
-		}, true},
+		}},
 		{"networkd", networkd6{}, lease{
 			"DNS": "2001:db8::53 2001:db8::54", "DOMAINS": "example.org lab.example.net", "NTP": "2001:db8::123",
-		}, true},
+		}},
+		{"dhcp6c", dhcp6c{}, lease{
+			"new_domain_name_servers": "2001:db8::53 2001:db8::54 ", "new_domain_name": "example.org. lab.example.net. ",
+			"new_ntp_servers": "2001:db8::123 ",
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +141,7 @@ func TestEveryClientIsToldAllOfIPv6(t *testing.T) {
 			if diff := cmp.Diff(all6RA(), lastRA(ear)); diff != "" {
 				t.Errorf("router advertisement (-want +got):\n%s", diff)
 			}
-			checkReply(t, ear, c.prefix)
+			checkReply(t, ear)
 			vm.reaches(t, siteHost, "2001:db8:1::11")
 			w.contained6()
 		})
@@ -147,7 +150,7 @@ func TestEveryClientIsToldAllOfIPv6(t *testing.T) {
 
 // checkReply holds the REPLY to a REQUEST to the whole binding: what was asked
 // for and nothing else.
-func checkReply(t *testing.T, ear *testenv.Sniffer, prefix bool) {
+func checkReply(t *testing.T, ear *testenv.Sniffer) {
 	t.Helper()
 	request := message6In(ear.Wait(time.Second, "the REQUEST", dhcp6Of(dhcpv6.MessageTypeRequest)))
 	answer := message6In(ear.Wait(time.Second, "its REPLY", replyTo6(request.TransactionID)))
@@ -167,10 +170,7 @@ func checkReply(t *testing.T, ear *testenv.Sniffer, prefix bool) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("options of the REPLY (-want +got):\n%s", diff)
 	}
-	ias := []string{"2001:db8:1::11 3000 5000"}
-	if prefix {
-		ias = append(ias, "2001:db8:100::/56 3000 5000")
-	}
+	ias := []string{"2001:db8:1::11 3000 5000", "2001:db8:100::/56 3000 5000"}
 	if diff := cmp.Diff(ias, given(answer)); diff != "" {
 		t.Errorf("addresses and prefixes of the REPLY (-want +got):\n%s", diff)
 	}
@@ -222,6 +222,83 @@ func pcap(frame []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, v)
 	}
 	return append(b, frame...)
+}
+
+// TestRouterDiscovery has rdisc6 solicit, which shows all it understands.
+func TestRouterDiscovery(t *testing.T) {
+	t.Parallel()
+	s := newSite6(t)
+	vm := s.vms[0]
+	s.start()
+	s.bindKeys(vm, all6)
+	vm.six(nil)
+	vm.getsExactly(t, "2001:db8:a:0:5054:ff:feaa:1/64")
+	var got []string
+	for line := range strings.Lines(vm.Exec(needTool(t, "rdisc6"), "-1", "-n", "-w", "20000", "eth0")) {
+		if words := strings.Fields(line); len(words) > 0 {
+			got = append(got, strings.Join(words, " "))
+		}
+	}
+	want := []string{
+		"Soliciting ff02::2 (ff02::2) on eth0...",
+		"Hop limit : 33 ( 0x21)",
+		"Stateful address conf. : Yes",
+		"Stateful other conf. : Yes",
+		"Mobile home agent : No",
+		"Router preference : high",
+		"Neighbor discovery proxy : No",
+		"Router lifetime : 900 (0x00000384) seconds",
+		"Reachable time : unspecified (0x00000000)",
+		"Retransmit time : unspecified (0x00000000)",
+		"Source link-layer address: 52:54:00:FF:00:01",
+		"Prefix : 2001:db8:a::/64",
+		"On-link : Yes",
+		"Autonomous address conf.: Yes",
+		"Valid time : 5000 (0x00001388) seconds",
+		"Pref. time : 3000 (0x00000bb8) seconds",
+		"Prefix : 2001:db8:1::/64",
+		"On-link : Yes",
+		"Autonomous address conf.: No",
+		"Valid time : 5000 (0x00001388) seconds",
+		"Pref. time : 3000 (0x00000bb8) seconds",
+		"Recursive DNS server : 2001:db8::53",
+		"Recursive DNS server : 2001:db8::54",
+		"DNS servers lifetime : 900 (0x00000384) seconds",
+		"MTU : 1400 bytes (valid)",
+		"Route : 2001:db8:ff::/48",
+		"Route preference : low",
+		"Route lifetime : 700 (0x000002bc) seconds",
+		"DNS search list : example.org lab.example.net",
+		"DNS search list lifetime: 900 (0x00000384) seconds",
+		"from fe80::1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rdisc6 reads (-want +got):\n%s", diff)
+	}
+}
+
+// TestDelegatedPrefix: a guest that is a router uses what it was delegated for
+// the network behind it, and speaks to the site from there.
+func TestDelegatedPrefix(t *testing.T) {
+	t.Parallel()
+	s := newSite6(t)
+	vm := s.vms[0]
+	s.start()
+	s.bindKeys(vm, all6)
+	s.lan.Exec("ip", "route", "add", "2001:db8:100::/56", "via", vm.eui().String(), "dev", "eth0")
+	vm.six(nil)
+	dhcp6c{}.start(t, vm)
+	const behind = "2001:db8:100:5:5054:ff:feaa:101"
+	becomes(t, "addresses behind the guest", []string{behind + "/64"}, func() []string {
+		list := []string{}
+		for _, h := range vm.heldOn(t, "-6", "behind0") {
+			if !h.Addr.IsLinkLocalUnicast() && !h.Tentative {
+				list = append(list, netip.PrefixFrom(h.Addr, h.Bits).String())
+			}
+		}
+		return list
+	})
+	vm.reaches(t, siteHost, behind)
 }
 
 // TestOwnLinkLocal: a client that makes its link-local itself, by a secret of
