@@ -85,7 +85,7 @@ func (c *console) note(word, rest string) {
 		c.status = rest
 	case word == "NIC":
 		c.nic = rest
-	case word == "TRY" || word == "LEASE" || word == "BERTHD":
+	case word == "TRY" || word == "LEASE" || word == "LEASE6" || word == "BERTHD":
 		c.story = append(c.story, word+" "+rest)
 	}
 }

@@ -29,6 +29,8 @@ var (
 	storyScript []byte
 	//go:embed dhcp.sh
 	dhcpScript []byte
+	//go:embed dhcp6.sh
+	dhcp6Script []byte
 )
 
 // modules are what a host of berth's has loaded; the machine loads none on
@@ -53,15 +55,21 @@ var suites = map[string]suite{
 		"TestForeignFilterStays/clsact", "TestIndexReuse/clsact", "TestForgetLeavesNothing/clsact",
 		"TestReplacementUnderTraffic/clsact", "TestSetsAreReplacedUnderTraffic/clsact", "TestOldSetGoes",
 		"TestInterruptedSteps/both_filters", "TestKilledProcessLeavesGuard", "TestKilledAnywhere",
+		"TestKernelGenerated", "TestKernelSoak", "TestKernelVerifier", "TestLinkLocalsGiveWayWhenIdle", "TestLinkLocalReservations",
+		"TestLinkLocalsFollowTheSegment", "TestLinkLocalsAreSwept",
 	}},
-	"link": {tooLong: []string{"TestKernelStorm"}},
-	"lock": {pass: []string{"TestKernelBridge", "TestKernelNeverOpen", "TestKernelRouted", "TestKernelVandals"}},
+	"hostroute": {},
+	"link":      {tooLong: []string{"TestKernelStorm"}},
+	"lock":      {pass: []string{"TestKernelBridge", "TestKernelNeverOpen", "TestKernelRouted", "TestKernelVandals"}},
 }
 
 func TestDebianKernel(t *testing.T) {
 	bin := t.TempDir()
 	build(t, bin)
-	machine := vm.Machine{Memory: 768, CPUs: 2, Initramfs: initramfs(t, bin), Limit: 5 * time.Minute}
+	machine := vm.Machine{
+		Memory: 768, CPUs: 2, Initramfs: initramfs(t, bin), Limit: 8 * time.Minute,
+		Boot: "loglevel=5", // a kernel in trouble says where
+	}
 	start := time.Now()
 	c := readConsole(machine.Run(t, testenv.NewNS(t)))
 	t.Logf("Linux %s ran for %v", c.release, time.Since(start).Round(time.Second))
@@ -116,11 +124,11 @@ func initramfs(t *testing.T, bin string) string {
 	i := vm.NewImage(t, initScript)
 	i.Modules(modules...)
 	// The shell of busybox takes its own ip whatever PATH says; tests call sh.
-	for _, name := range []string{"dash", "ip", "tc", "bridge", "nft"} {
+	for _, name := range []string{"dash", "ip", "tc", "bridge", "nft", "ping", "arping", "dhclient"} {
 		i.Program(name)
 	}
 	i.Link("bin/sh", "dash")
-	for _, name := range []string{"cat", "ls", "sleep"} {
+	for _, name := range []string{"cat", "ls", "sleep", "sort"} {
 		i.Link("bin/"+name, "busybox")
 	}
 	for name := range suites {
@@ -131,6 +139,7 @@ func initramfs(t *testing.T, bin string) string {
 	i.Copy("bin/berthd", filepath.Join(bin, "berthd"))
 	i.File("story.sh", 0o755, storyScript)
 	i.File("dhcp.sh", 0o755, dhcpScript)
+	i.File("dhcp6.sh", 0o755, dhcp6Script)
 	i.File("etc/berth/berthd.yaml", 0o644, []byte("nics: /etc/berth/nics.d\nstate: /run/state\nsocket: {path: /run/berthd.sock}\n"))
 	i.File("etc/berth/nics.d/vm1.yaml", 0o644, []byte(binding))
 	return i.Write()

@@ -25,6 +25,7 @@ type Machine struct {
 	Initramfs string        // the file that Image.Write made
 	Limit     time.Duration // from power-on to power-off
 	Devices   []string      // further arguments for QEMU
+	Boot      string        // further parameters for the kernel
 }
 
 // Run boots the machine inside a namespace and returns its console when it
@@ -98,7 +99,7 @@ func (m Machine) args(t testing.TB) []string {
 		"-m", strconv.Itoa(m.Memory), "-smp", strconv.Itoa(m.CPUs),
 		"-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio",
 		"-kernel", only(t, filepath.Join(kernelRoot(), "boot", "vmlinuz-*")), "-initrd", m.Initramfs,
-		"-append", "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off",
+		"-append", "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off " + m.Boot,
 	}, m.Devices...)
 }
 
