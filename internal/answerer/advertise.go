@@ -75,7 +75,8 @@ func (a *Answerer) Running(up map[int]bool) {
 // plan makes an appointment; a.mu is held.
 func (a *Answerer) plan(index int, p *port, at time.Time) {
 	p.next = time.Time{}
-	if !p.up || len(nd.Advertisements(p.router(), p.gone)) == 0 {
+	first := p.sent == 0 && len(p.announcements()) > 0
+	if !p.up || !first && len(nd.Advertisements(p.router(), p.gone)) == 0 {
 		return
 	}
 	p.next = at
@@ -142,14 +143,21 @@ func (a *Answerer) first(now time.Time) (*port, int, time.Duration) {
 
 // advertise is called with the port busy and frees it.
 func (a *Answerer) advertise(index int, p *port) {
-	x := Exchange{Index: index, NIC: p.name, Answer: "RA"}
-	for _, r := range nd.Advertisements(p.router(), p.gone) {
-		if x.Err = a.out.Send(index, encodeND(r)); x.Err != nil {
-			x.Reason = reason.SendFailed
-			break
+	if p.sent == 0 {
+		for _, frame := range p.announcements() {
+			_ = a.out.Send(index, frame) // the guest asks if it does not hear
 		}
 	}
-	a.report(x)
+	if ras := nd.Advertisements(p.router(), p.gone); len(ras) > 0 {
+		x := Exchange{Index: index, NIC: p.name, Answer: "RA"}
+		for _, r := range ras {
+			if x.Err = a.out.Send(index, encodeND(r)); x.Err != nil {
+				x.Reason = reason.SendFailed
+				break
+			}
+		}
+		a.report(x)
+	}
 	p.busy.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()

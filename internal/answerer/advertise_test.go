@@ -247,6 +247,66 @@ func TestHoldWaitsForAnAdvertisement(t *testing.T) {
 	}
 }
 
+// A routed NIC that comes up, and one whose gateway's MAC changes, is told where
+// its neighbours are, before anything else.
+func TestRoutedNICIsToldItsNeighbours(t *testing.T) {
+	w := &frames{news: make(chan []byte, 64)}
+	a := answerer.New(w, duid(), func(answerer.Exchange) {})
+	done := make(chan error, 1)
+	go func() { done <- a.Advertise(t.Context()) }()
+	s := identity(1, "2001:db8:1::10/64")
+	s.Binding.Routed, s.Binding.Neighbours = true, nic.NeighboursAll
+	s.Binding.Addresses = append(s.Binding.Addresses, netip.PrefixFrom(corpus.M4, 24))
+	s.ServerID, s.GatewayMAC = corpus.G4, corpus.G
+	a.Answer(7, "tap7", s)
+	a.Running(map[int]bool{7: true})
+	heard := func(gateway nic.MAC) {
+		t.Helper()
+		for _, want := range []string{
+			fmt.Sprint("ARP 1 192.0.2.1 is ", gateway), fmt.Sprint("ARP 2 192.0.2.1 is ", gateway),
+			fmt.Sprint("NA fe80::1 is ", gateway, " flags a0"), "NA fe80::62:65ff:fe72:7468 is 02:62:65:72:74:68 flags 20",
+			"RA fe80::1",
+		} {
+			if got := told(t, <-w.news); got != want {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
+	}
+	heard(corpus.G)
+	moved := s
+	moved.GatewayMAC, moved.Digest = corpus.S, 2
+	a.Hold(7)
+	a.Answer(7, "tap7", moved)
+	heard(corpus.S)
+}
+
+// frames is a working sender that passes on what it is given.
+type frames struct{ news chan []byte }
+
+func (f *frames) Send(_ int, frame []byte) error {
+	f.news <- slices.Clone(frame)
+	return nil
+}
+
+// told says what an announcement is.
+func told(t *testing.T, frame []byte) string {
+	t.Helper()
+	if a, err := wire.ParseARP(frame); err == nil {
+		if a.SenderIP != a.TargetIP || a.EthDst != corpus.BC {
+			t.Errorf("not gratuitous: %+v", a)
+		}
+		return fmt.Sprintf("ARP %d %s is %s", a.Op, a.SenderIP, a.SenderMAC)
+	}
+	m, err := wire.ParseICMP6(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Message[0] == 134 {
+		return "RA " + m.Src.String()
+	}
+	return fmt.Sprintf("NA %s is %s flags %x", netip.AddrFrom16([16]byte(m.Message[8:24])), nic.MAC(m.Message[26:32]), m.Message[4])
+}
+
 // A NIC whose guest is not there is not advertised to; it is as soon as it is.
 func TestDownIsSilentAndUpIsTold(t *testing.T) {
 	s := newStation()

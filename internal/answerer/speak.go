@@ -92,18 +92,42 @@ func (p *port) arp(frame []byte) (Exchange, []byte) {
 	if err != nil {
 		return Exchange{Reason: reason.NDInvalid}, nil
 	}
-	o := arp.Answer(
-		arp.Responder{Binding: p.setting.Binding, ServerID: p.setting.ServerID, GatewayMAC: p.setting.GatewayMAC},
-		arp.Request{EthSrc: m.EthSrc, Op: m.Op, SenderMAC: m.SenderMAC, SenderIP: m.SenderIP, TargetIP: m.TargetIP})
+	o := arp.Answer(p.responder(), arp.Request{
+		EthSrc: m.EthSrc, Op: m.Op, SenderMAC: m.SenderMAC, SenderIP: m.SenderIP, TargetIP: m.TargetIP,
+	})
 	x := Exchange{Request: o.Request, Answer: o.Answer, Addresses: one(o.Address), Reason: o.Reason}
 	if o.Reply == nil {
 		return x, nil
 	}
 	r := o.Reply
 	return x, wire.AppendARP(nil, wire.ARP{
-		EthSrc: r.SrcMAC, EthDst: r.DstMAC, Op: 2,
+		EthSrc: r.SrcMAC, EthDst: r.DstMAC, Op: arp.OpReply,
 		SenderMAC: r.SenderMAC, SenderIP: r.SenderIP, TargetMAC: r.DstMAC, TargetIP: r.TargetIP,
 	})
+}
+
+// announcements are frames that say unasked where the neighbours of a routed
+// NIC are, of ARP in both its forms: guests differ in which they heed.
+func (p *port) announcements() [][]byte {
+	broadcast := nic.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	var frames [][]byte
+	for _, x := range arp.Announcements(p.responder()) {
+		m := wire.ARP{
+			EthSrc: x.MAC, EthDst: broadcast, Op: arp.OpRequest,
+			SenderMAC: x.MAC, SenderIP: x.IP, TargetIP: x.IP,
+		}
+		frames = append(frames, wire.AppendARP(nil, m))
+		m.Op, m.TargetMAC = arp.OpReply, broadcast
+		frames = append(frames, wire.AppendARP(nil, m))
+	}
+	for _, r := range nd.Announcements(p.router()) {
+		frames = append(frames, encodeND(r))
+	}
+	return frames
+}
+
+func (p *port) responder() arp.Responder {
+	return arp.Responder{Binding: p.setting.Binding, ServerID: p.setting.ServerID, GatewayMAC: p.setting.GatewayMAC}
 }
 
 func (p *port) router() nd.Router {

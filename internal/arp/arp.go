@@ -13,7 +13,11 @@ import (
 	"github.com/berth-net/berth/internal/reason"
 )
 
-const opRequest = 1
+// The opcodes of RFC 826.
+const (
+	OpRequest = 1
+	OpReply   = 2
+)
 
 // Responder is what answers on one NIC's link.
 type Responder struct {
@@ -72,10 +76,32 @@ func Answer(r Responder, q Request) Outcome {
 	return o
 }
 
+// Announcement says unasked where an address is.
+type Announcement struct {
+	MAC nic.MAC
+	IP  netip.Addr
+}
+
+// Announcements are what a routed NIC is told when it comes up: a guest that
+// was migrated here still has the MAC of the node it came from. On a bridge the
+// neighbours speak for themselves.
+func Announcements(r Responder) []Announcement {
+	if r.Binding == nil || r.Binding.Suspended || !r.Binding.Routed {
+		return nil
+	}
+	var out []Announcement
+	for _, a := range r.Binding.Answers4(r.ServerID) {
+		if mac := r.mac(a); !mac.IsZero() && !isOwn(r.Binding, a) {
+			out = append(out, Announcement{mac, a})
+		}
+	}
+	return out
+}
+
 // valid: RFC 826 sends the reply to the sender's hardware address, so that
 // has to be a station's.
 func valid(q Request) bool {
-	return q.Op == opRequest && q.SenderIP.Is4() && q.TargetIP.Is4() &&
+	return q.Op == OpRequest && q.SenderIP.Is4() && q.TargetIP.Is4() &&
 		!q.SenderMAC.IsZero() && !q.SenderMAC.IsGroup()
 }
 

@@ -44,6 +44,31 @@ func (r Router) neighbour(s Solicitation) Outcome {
 	return o
 }
 
+// Announcements are what a routed NIC is told of its neighbours when it comes
+// up, unsolicited (RFC 4861 7.2.6): a guest that was migrated here still has
+// the MAC of the node it came from. On a bridge the neighbours speak for
+// themselves.
+func Announcements(r Router) []Reply {
+	if r.Binding == nil || r.Binding.Suspended || !r.Binding.Routed {
+		return nil
+	}
+	var out []Reply
+	for _, a := range r.Binding.Answers6() {
+		mac := r.mac(a)
+		if mac.IsZero() || isOwn(r.Binding, a) {
+			continue
+		}
+		flags := byte(flagOverride)
+		if r.isRouter(a) {
+			flags |= flagRouter
+		}
+		reply := Reply{SrcMAC: mac, Src: a, Message: neighbourAdvertisement(a, mac, flags)}
+		reply.Dst, reply.DstMAC = allNodes()
+		out = append(out, reply)
+	}
+	return out
+}
+
 // answersFor reports whether the target is answered for, and the R and O
 // flags of the answer.
 func (r Router) answersFor(s Solicitation) (flags byte, ok bool) {
