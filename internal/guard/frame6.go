@@ -195,6 +195,11 @@ func (p *ip6) message(d []byte) byte {
 	return d[p.up+8]
 }
 
+// advertises reports a neighbour advertisement of an address.
+func (p *ip6) advertises(d []byte, a netip.Addr) bool {
+	return p.icmp() && p.kind == neighborAdvert && p.end-p.up >= 24 && addr6(d[p.up+8:]) == a
+}
+
 func addr6(b []byte) netip.Addr { return netip.AddrFrom16([16]byte(b[:16])) }
 
 // isGroup6 and isLocal6 go by the bits (RFC 4291 section 2.4). netip's methods

@@ -155,7 +155,7 @@ func TestClaimsAudited(t *testing.T) {
 	s.says("one too many", corpus.From6(chosen(99)), guard.Verdict{Audited: reason.LLLimit})
 	s.says("the neighbour's", corpus.From6(corpus.BLL), guard.Verdict{Audited: reason.LLTaken})
 	s.says("a solicitation from the neighbour's", corpus.Solicit(corpus.BLL),
-		guard.Verdict{Action: guard.Take, Reason: reason.RouterSolicit, Audited: reason.LLTaken})
+		guard.Verdict{Action: guard.Take, Reason: reason.RouterSolicit})
 	s.holds(chosen(0), chosen(1), chosen(2), chosen(3))
 }
 

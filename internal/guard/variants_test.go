@@ -132,13 +132,13 @@ func grants6() []variant {
 				b.Gateway6 = netip.MustParseAddr("2001:db8:a::1")
 			},
 			flips: join(all(passes(), "I44", "I45", "D35", "D36"), all(drops(reason.LLTaken), "I03", "D01", "D16"), map[string][]corpus.Want{
-				"E18": drops(reason.ICMPRedirect), "G63": drops(reason.LLTaken, reason.IP6Spoof),
+				"E18": drops(reason.ICMPRedirect), "G63": {takes(reason.DHCP6), drops(reason.IP6Spoof)[0]},
 			}),
 		},
 		{
 			name: "U2: addresses only, the gateway in their subnet", change: func(b *nic.Binding) { b.Gateway6 = corpus.G6 },
 			flips: join(all(drops(reason.LLTaken), "I03", "D01", "D16"), map[string][]corpus.Want{
-				"E18": drops(reason.ICMPRedirect), "G63": drops(reason.LLTaken, reason.IP6Spoof),
+				"E18": drops(reason.ICMPRedirect), "G63": {takes(reason.DHCP6), drops(reason.IP6Spoof)[0]},
 			}),
 		},
 		{
@@ -226,7 +226,9 @@ func routers() []variant {
 		"E03": drops(reason.IP6Spoof), "E07": drops(reason.NDFragment), "E09": drops(reason.FragmentTiny), "E10": drops(reason.FragmentTiny),
 		"E12": drops(reason.IP6Options), "E15": drops(reason.NDMalformed, reason.NDMalformed, reason.IP6Spoof), "E33": drops(reason.NDMalformed),
 	})
-	site := join(all(passes(), "E20", "E21", "E30", "E37", "E38", "N04", "N20", "N26"), map[string][]corpus.Want{"E26": drops(reason.VLANTag, reason.LLC)})
+	site := join(all(passes(), "E20", "E21", "E30", "E37", "E38", "N04", "N20"), map[string][]corpus.Want{
+		"E25": drops(reason.LLTaken), "E26": drops(reason.VLANTag, reason.LLC),
+	})
 	return []variant{
 		{name: "U9: router", change: func(b *nic.Binding) { b.Guard.Router = true }, flips: router},
 		{name: "U9: router that advertises", change: func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise = true, true }, flips: advertises},

@@ -56,8 +56,8 @@ func FromGuest(r *Rules, f Frame) Verdict {
 	}
 	c := claims{}
 	broken := r.checkFromGuest(f, h, &p, &c)
-	if broken == reason.None {
-		v.Claims = c.list
+	if broken == reason.None && v.Action == Pass {
+		v.Claims = c.list // what is taken is seen by no neighbour
 	}
 	return r.enforce(v, broken)
 }
@@ -72,7 +72,7 @@ func ToGuest(r *Rules, f Frame) Verdict {
 		return Verdict{Action: Drop, Reason: why}
 	}
 	p := parseIP(f, h)
-	if why := r.foreign(h, &p); why != reason.None {
+	if why := r.foreign(f, h, &p); why != reason.None {
 		return Verdict{Action: Drop, Reason: why}
 	}
 	return r.enforce(Verdict{}, r.checkL2(f, h))
@@ -205,8 +205,11 @@ func undecidable(p *ip4) reason.Reason {
 
 // foreign says whether a frame for the guest is a DHCP server's or a router's.
 // Only the answerer may speak to the client ports of a managed NIC, and its
-// frames do not come this way.
-func (r *Rules) foreign(h l2, p *packet) reason.Reason {
+// frames do not come this way: nor may anybody else speak as it.
+func (r *Rules) foreign(f Frame, h l2, p *packet) reason.Reason {
+	if macAt(f.Data, 6) == nic.BerthMAC() {
+		return reason.AsBerth
+	}
 	switch h.ethertype {
 	case typeIPv4:
 		if why := undecidable(&p.four); why != reason.None {
@@ -216,7 +219,7 @@ func (r *Rules) foreign(h l2, p *packet) reason.Reason {
 			return reason.DHCPForeign
 		}
 	case typeIPv6:
-		return r.foreign6(h, &p.six)
+		return r.foreign6(f, h, &p.six)
 	}
 	return reason.None
 }

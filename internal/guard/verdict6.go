@@ -108,13 +108,15 @@ func isGlobal(a netip.Addr) bool {
 // foreign6 says whether a frame for the guest is a DHCPv6 server's, or a
 // router advertisement that is not to reach it. Where the site's may, one that
 // hides behind extension headers still is not (RFC 7113).
-func (r *Rules) foreign6(h l2, p *ip6) reason.Reason {
+func (r *Rules) foreign6(f Frame, h l2, p *ip6) reason.Reason {
 	if why := undecidable6(p); why != reason.None {
 		return why
 	}
 	switch {
 	case p.ports && p.dport == portClient6:
 		return reason.DHCPForeign
+	case p.src == nic.BerthLinkLocal() || p.advertises(f.Data, nic.BerthLinkLocal()):
+		return reason.AsBerth
 	case !p.icmp() || p.kind != routerAdvert:
 		return reason.None
 	case r.SiteRA && !p.extended && !h.tagged && !h.llc && p.hop == 255:

@@ -16,6 +16,7 @@ var infos = [...]Info{
 	{IPv6Closed, "ipv6-closed", "IPv6 on a NIC that has none", "guard"},
 	{ToBerth, "to-berth", "sent to berth's own MAC, which takes DHCP and solicitations only", "guard"},
 	{NDRouter, "nd-router", "neighbour advertisement with the router flag from a NIC that is no router", "guard"},
+	{AsBerth, "as-berth", "the site speaks as berth towards the NIC: from its MAC or link-local, or for that", "guard"},
 	{ARPMalformed, "arp-malformed", "ARP whose hardware, protocol, hlen or plen is not Ethernet and IPv4", "guard"},
 	{ARPOpcode, "arp-opcode", "ARP that is neither request nor reply", "guard"},
 	{ARPSpoofMAC, "arp-spoof-mac", "ARP sender hardware address is not one of the NIC's MACs", "guard"},

@@ -27,6 +27,7 @@ const (
 	IPv6Closed Reason = 9 // IPv6 on a NIC that has none
 
 	ToBerth Reason = 10 // sent to the MAC that berth answers from
+	AsBerth Reason = 12 // the site speaks as berth towards the NIC
 
 	ARPMalformed Reason = 16 // hardware, protocol, hlen or plen not Ethernet/IPv4
 	ARPOpcode    Reason = 17 // neither request nor reply
@@ -171,7 +172,7 @@ func (r *Reason) UnmarshalText(b []byte) error {
 // every managed NIC, also in audit mode and with all checks off: nobody's DHCP
 // crosses the NIC, nor anybody's router advertisement.
 func (r Reason) Containment() bool {
-	return r >= DHCPServer && r <= NDFragment || r == NoBinding || r == ToBerth
+	return r >= DHCPServer && r <= NDFragment || r == NoBinding || r == ToBerth || r == AsBerth
 }
 
 func (r Reason) info() (Info, bool) {

@@ -89,7 +89,7 @@ func TestContainment(t *testing.T) {
 	want := map[string]bool{
 		"no-binding": true, "dhcp-server": true, "dhcp-foreign": true,
 		"dhcp-disguised": true, "dhcp-rate": true, "dhcp-ring-full": true,
-		"to-berth": true, "ra-rogue": true, "ra-foreign": true, "nd-fragment": true,
+		"to-berth": true, "as-berth": true, "ra-rogue": true, "ra-foreign": true, "nd-fragment": true,
 	}
 	for _, i := range reason.All() {
 		if got := i.Reason.Containment(); got != want[i.Name] {

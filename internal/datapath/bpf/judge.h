@@ -153,6 +153,8 @@ static __always_inline __u8 foreign(const struct nic_rules *r, const struct fram
 {
 	__u8 why;
 
+	if (f->smac == BERTH_MAC)
+		return REASON_AS_BERTH;
 	if (f->ethertype == ETHERTYPE_IP6)
 		return foreign6(r, f, p6);
 	if (f->ethertype != ETHERTYPE_IP4)
@@ -373,7 +375,7 @@ static __always_inline struct verdict judge_from_guest(const struct nic_rules *r
 		return v;
 	v.action = v.reason ? TAKE : PASS;
 	broken = check_from_guest(r, f, &p, &p6, &c);
-	if (!broken)
+	if (!broken && v.action == PASS) /* what is taken is seen by no neighbour */
 		broken = settle(r, f->skb->ifindex, &c);
 	return enforce(r, v, broken);
 }

@@ -113,14 +113,28 @@ static __always_inline __u8 contain6(const struct nic_rules *r, const struct fra
 	return 0;
 }
 
+/* advertises says whether this is a neighbour advertisement of an address. */
+static __always_inline int advertises(const struct frame *f, const struct ip6 *p, const struct in6 *a)
+{
+	struct in6 target;
+
+	if (!is_icmp6(p) || p->kind != NEIGHBOR_ADVERT || p->up + 24 > p->end ||
+	    bpf_skb_load_bytes(f->skb, p->up + 8, &target, 16) < 0)
+		return 0;
+	return in6_equal(&target, a);
+}
+
 static __always_inline __u8 foreign6(const struct nic_rules *r, const struct frame *f, const struct ip6 *p)
 {
+	const struct in6 berth = BERTH_LINK_LOCAL;
 	__u8 why = undecidable6(p);
 
 	if (why)
 		return why;
 	if (p->ports && p->dport == PORT_CLIENT6)
 		return REASON_DHCP_FOREIGN;
+	if (in6_equal(&p->src, &berth) || advertises(f, p, &berth))
+		return REASON_AS_BERTH;
 	if (!is_icmp6(p) || p->kind != ROUTER_ADVERT)
 		return 0;
 	if (r->flags & RULE_SITE_RA && !p->extended && !f->tagged && !f->llc && p->hop == 255)
@@ -133,7 +147,7 @@ static __always_inline __u8 foreign6(const struct nic_rules *r, const struct fra
 
 __noinline int permits_ip6(const struct nic_rules *r, const struct in6 *a)
 {
-	const struct in6 berth = {BE64(0xfe80000000000000ULL), BE64(0x006265fffe727468ULL)};
+	const struct in6 berth = BERTH_LINK_LOCAL;
 
 	if (!r || !a)
 		return 0;

@@ -17,6 +17,7 @@ struct ip6 {
 };
 
 #define BE64(v) bpf_cpu_to_be64(v)
+#define BERTH_LINK_LOCAL {BE64(0xfe80000000000000ULL), BE64(0x006265fffe727468ULL)}
 
 static __always_inline int in6_equal(const struct in6 *a, const struct in6 *b)
 {

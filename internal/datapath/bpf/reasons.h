@@ -15,6 +15,7 @@ enum reason {
 	REASON_IPV6_CLOSED = 9, /* IPv6 on a NIC that has none */
 	REASON_TO_BERTH = 10, /* sent to berth's own MAC, which takes DHCP and solicitations only */
 	REASON_ND_ROUTER = 11, /* neighbour advertisement with the router flag from a NIC that is no router */
+	REASON_AS_BERTH = 12, /* the site speaks as berth towards the NIC: from its MAC or link-local, or for that */
 	REASON_ARP_MALFORMED = 16, /* ARP whose hardware, protocol, hlen or plen is not Ethernet and IPv4 */
 	REASON_ARP_OPCODE = 17, /* ARP that is neither request nor reply */
 	REASON_ARP_SPOOF_MAC = 18, /* ARP sender hardware address is not one of the NIC's MACs */

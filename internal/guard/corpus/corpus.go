@@ -59,7 +59,7 @@ func All() []Vector {
 		encapsulated(), otherTypes(), control(), towards(), mustPass(), mustPassTowards(),
 		neighbours(), neighbourDisguises(), advertisements(), redirects(), solicitations(), answered(),
 		rogueServers6(), clients6(), clientAbuse6(), encapsulated6(), sources6(), extensions(), control6(),
-		foreignRouters(), foreignServers6(), mustPass6(), fragments6(), neighbours6(), memberships(), mustPassTowards6(),
+		foreignRouters(), foreignServers6(), asBerth(), mustPass6(), fragments6(), neighbours6(), memberships(), mustPassTowards6(),
 	} {
 		all = append(all, class...)
 	}

@@ -142,7 +142,9 @@ func towards() []Vector {
 		foreign("N01", "OFFER", func(*dhcpFrame) {}),
 		foreign("N02", "broadcast OFFER", func(f *dhcpFrame) { f.edst = BC }),
 		foreign("N03", "NAK from port 1025", func(f *dhcpFrame) { f.sport, f.msg.options = 1025, []byte{53, 1, 6} }),
-		foreign("N07", "spoofing the gateway and the answerer's MAC", func(f *dhcpFrame) { f.esrc, f.src, f.dst = mac("02:62:65:72:74:68"), G4, M4 }),
+		{ID: "N07", ToGuest: true, Case: "foreign DHCP server: spoofing the gateway and berth's MAC", Want: drop(reason.AsBerth), Frames: one(server(2, func(f *dhcpFrame) {
+			f.esrc, f.edst, f.src, f.dst = berthMAC, M, G4, M4
+		}))},
 		foreign("N11", "with IPv4 options", func(f *dhcpFrame) { f.change = func(p *packet) { p.opts = []byte{1, 1, 1, 0} } }),
 		{ID: "N10", ToGuest: true, Case: "OFFER tagged VID 0", Frames: one(enc(offer, tag{0x8100, 0})), Want: drop(reason.DHCPForeign)},
 		{ID: "N12", ToGuest: true, Case: "OFFER in SNAP", Frames: one(llcsnap(offer, 0)), Want: drop(reason.DHCPForeign)},

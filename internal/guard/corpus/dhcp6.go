@@ -71,6 +71,7 @@ func clients6() []Vector {
 			ask6(func(p *packet6) { p.dst, p.edst = berthLL, berthMAC })),
 		ask("G53", "from port 40000, from port 547", ask6(func(p *packet6) { p.payload = udp(40000, 547, dhcp6(1, me)) }),
 			ask6(func(p *packet6) { p.payload = udp(547, 547, dhcp6(1, me)) })),
+		ask("G62", "from the victim's link-local, which nobody sees", ask6(func(p *packet6) { p.src = BLL })),
 		ask("G54", "behind destination options", ask6(func(p *packet6) { p.headers = []header6{options6(destOpts)} })),
 		ask("G55", "wrong checksum", ask6(func(p *packet6) { p.raw = true })),
 	}
@@ -93,7 +94,6 @@ func clientAbuse6() []Vector {
 		bad("G59", "behind five tags", reason.VLANTag, enc(whole, tag{0x8100, 0}, tag{0x8100, 0}, tag{0x8100, 0}, tag{0x8100, 0}, tag{0x8100, 0})),
 		bad("G60", "in UDP-Lite", reason.DHCPDisguised, ask6(func(p *packet6) { p.proto = 136 })),
 		bad("G61", "from :: and from the victim's address", reason.IP6Spoof, from(Any6), from(B6)),
-		bad("G62", "from the victim's link-local", reason.LLTaken, from(BLL)),
 		bad("G63", "from the gateway's link-local and from berth's", reason.IP6Spoof, from(GLL), from(berthLL)),
 		bad("G64", "behind a routing header", reason.IP6Options, behind(routed(4, allAgents))),
 		bad("G65", "with the victim's MAC", reason.MACSpoof, ask6(func(p *packet6) { p.esrc = B })),

@@ -102,7 +102,7 @@ func solicitations() []Vector {
 		bad("E22", "from :: with a MAC", reason.NDMalformed, nd(Any6, allRouters, rs(lla(1, M)))),
 		bad("E23", "hop limit 64", reason.NDMalformed, packet6{src: LL, dst: allRouters, hop: 64, proto: icmp6, payload: rs()}.frame()),
 		bad("E24", "in an atomic fragment", reason.NDFragment, nd(LL, allRouters, rs(), part(0, false))),
-		bad("E25", "from the victim's link-local", reason.LLTaken, nd(BLL, allRouters, rs(lla(1, M)))),
+		ask("E25", "from the victim's link-local, which nobody sees", nd(BLL, allRouters, rs(lla(1, M)))),
 		bad("E26", "tagged VID 0, in SNAP", reason.NDFragment, enc(own, tag{0x8100, 0}), llcsnap(own, 0)),
 		bad("E27", "with the victim's MAC", reason.NDSpoofMAC, nd(LL, allRouters, rs(lla(1, B)))),
 		bad("E32", "from the victim's address", reason.IP6Spoof, nd(B6, allRouters, rs(lla(1, M)))),

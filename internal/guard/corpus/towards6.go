@@ -1,6 +1,8 @@
 package corpus
 
 import (
+	"net/netip"
+
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
 )
@@ -36,7 +38,24 @@ func foreignRouters() []Vector {
 		{ID: "N25", ToGuest: true, Case: "foreign router: behind 61 headers, in a jumbogram, behind hop-by-hop options that are not first", Want: drop(reason.IP6Chain), Frames: [][]byte{
 			behind(manyHeaders(61)...), jumbo(rogue), behind(options6(destOpts), options6(hopByHop)),
 		}},
-		bad("N26", "spoofing berth", siteRouter(func(p *packet6) { p.esrc, p.src = berthMAC, berthLL })),
+	}
+}
+
+// asBerth is whatever is said in berth's name.
+func asBerth() []Vector {
+	as := func(id, what string, frames ...[]byte) Vector {
+		return Vector{ID: id, ToGuest: true, Case: "in berth's name: " + what, Frames: frames, Want: drop(reason.AsBerth)}
+	}
+	from := func(esrc nic.MAC, src netip.Addr, payload []byte) []byte {
+		return packet6{esrc: esrc, edst: M, src: src, dst: LL, proto: icmp6, payload: payload}.frame()
+	}
+	return []Vector{
+		as("N26", "router advertisement, from its MAC and from its address", siteRouter(func(p *packet6) { p.esrc, p.src = berthMAC, berthLL }),
+			siteRouter(func(p *packet6) { p.src = berthLL })),
+		as("N30", "DHCPv6 REPLY", packet6{esrc: berthMAC, src: berthLL, dst: LL, proto: udpProto, payload: udp(547, 546, serverMessage(7))}.frame()),
+		as("N60", "advertisement of its address by another", from(B, BLL, advert(flagOverride, berthLL, lla(2, B)))),
+		as("N61", "solicitation from its address", from(B, berthLL, solicit(LL, lla(1, B)))),
+		as("N62", "anything from its MAC", from(berthMAC, BLL, icmp6Type(128, 0)), ether(M, berthMAC, 0x0800, packet{src: B4, dst: M4, proto: udpProto, payload: udp(1, 2, nil)}.bytes())),
 	}
 }
 
@@ -61,7 +80,6 @@ func foreignServers6() []Vector {
 		bad("N28", "behind destination options, an atomic fragment", reason.DHCPForeign, reply(func(p *packet6) { p.headers = []header6{options6(destOpts)} }),
 			reply(func(p *packet6) { p.headers = []header6{part(0, false)} })),
 		bad("N29", "tagged VID 0, in SNAP", reason.DHCPForeign, enc(plain, tag{0x8100, 0}), llcsnap(plain, 0)),
-		bad("N30", "spoofing berth", reason.DHCPForeign, reply(func(p *packet6) { p.esrc, p.src = berthMAC, berthLL })),
 		{ID: "N31", ToGuest: true, Case: "foreign DHCPv6 server: in two fragments, the ports in the second", Want: []Want{drop(reason.IP6Chain)[0], pass()[0]}, Frames: hiddenInSecond(whole)},
 		bad("N32", "payload length and version that lie", reason.IP6Malformed, reply(func(p *packet6) { p.length = 1400 }), reply(func(p *packet6) { p.length = 4 }), reply(func(p *packet6) { p.version = 4 })),
 		bad("N33", "frame that ends in the IPv6 header", reason.Truncated, plain[:53]),
