@@ -89,6 +89,7 @@ func (b *builder) guard(g rawGuard) nic.Guard {
 		AllowEthertypes: each(b, "guard.allow-ethertypes", g.AllowEthertypes, parseEthertype),
 		Router:          *g.Router,
 		Advertise:       *g.Advertise,
+		Routers:         each(b, "guard.routers", g.Routers, parseAddr6),
 		Rate: nic.Rate{
 			PerSecond: uint32(b.number("guard.rate.per-second", g.Rate.PerSecond, 1_000_000)),
 			Burst:     uint32(b.number("guard.rate.burst", g.Rate.Burst, 1_000_000)),

@@ -110,6 +110,7 @@ func rawGuardOf(g *nic.Guard) *rawGuard {
 		AllowEthertypes: texts(g.AllowEthertypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }),
 		Router:          ptr(g.Router),
 		Advertise:       ptr(g.Advertise),
+		Routers:         texts(g.Routers, netip.Addr.String),
 		Rate:            &rawRate{PerSecond: ptr(int64(g.Rate.PerSecond)), Burst: ptr(int64(g.Rate.Burst))},
 	}
 }

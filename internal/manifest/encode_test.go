@@ -204,6 +204,7 @@ func (m maker) guard() nic.Guard {
 		g.AllowAddresses = []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("203.0.113.9/32"), netip.MustParsePrefix("2001:db8:20::/64")}
 		g.AllowMACs = []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}
 		g.AllowEthertypes = []uint16{0x88cc, 0x0600}
+		g.Routers = []netip.Addr{netip.MustParseAddr("fe80::3"), netip.MustParseAddr("fe80::1")}
 	}
 	return g
 }
@@ -238,7 +239,7 @@ func TestEncodeRoundTrip(t *testing.T) {
 			nets, _ := ParseNetworks("n", []byte("network: default\ngateway: 10.7.0.9\nmtu: 1400\ndns: [9.9.9.9]\ndomain: d.example\ndhcp4: {v6-only-wait: 1h, boot: {file: x}, boot-arch: {3: {file: y}}}\n"+
 				"gateway6: fe80::9\ngateway-mac: 52:54:00:00:00:99\ncaptive-portal: http://x/\nlink-local: eui-64\nneighbours: server\n"+
 				"dhcp6: {t1: 1m, boot-url: 'http://x/', boot-args: [q], boot-arch: {3: 'http://y/'}, options: [{code: 77, type: int8, value: 1}], refresh: 1h}\n"+
-				"ra: {pref64: '64:ff9b::/96', routes: [{to: 'fc00::/7'}]}\n"))
+				"ra: {pref64: '64:ff9b::/96', routes: [{to: 'fc00::/7'}]}\nguard: {routers: ['fe80::5']}\n"))
 			if d := cmp.Diff(want, Parse("f", text, nets).Bindings[0], compareNetip()); d != "" {
 				t.Fatalf("seed %d %s: a network reaches what was resolved: -want +got\n%s", seed, form, d)
 			}

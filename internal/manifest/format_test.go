@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"net/netip"
 	"os"
 	"reflect"
 	"regexp"
@@ -118,7 +119,7 @@ mtu: 1400
 domain: lan.example
 dns: [192.0.2.53, 192.0.2.54]
 dhcp4: {lease: 1h, boot: {next-server: 192.0.2.5, file: a}, boot-arch: {7: {file: b}}}
-guard: {mode: audit, rate: {burst: 7}, checks: {arp: false}, allow-macs: ["00:00:5e:00:01:01"]}
+guard: {mode: audit, rate: {burst: 7}, checks: {arp: false}, allow-macs: ["00:00:5e:00:01:01"], routers: ["fe80::2"]}
 ---
 network: default
 mtu: 1300
@@ -141,6 +142,9 @@ mtu: 1300
 	}
 	if len(b.DNS) != 1 || b.DNS[0].String() != "9.9.9.9" || b.Guard.AllowMACs != nil {
 		t.Errorf("lists replace: %v %v", b.DNS, b.Guard.AllowMACs)
+	}
+	if !slices.Equal(b.Guard.Routers, []netip.Addr{netip.MustParseAddr("fe80::2")}) {
+		t.Errorf("routers: %v", b.Guard.Routers)
 	}
 	if b.DHCP4.Boot.File != "z" || b.DHCP4.Boot.NextServer.String() != "192.0.2.5" || b.DHCP4.BootArch[7].File != "b" {
 		t.Errorf("boot: %+v %+v", b.DHCP4.Boot, b.DHCP4.BootArch)

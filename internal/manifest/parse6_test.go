@@ -102,6 +102,9 @@ func wrong6() []mistake {
 		{"guard.checks.nd", "guard: {checks: {nd: off}}\n", `f:3:22: guard.checks.nd "off": must be true or false`},
 		{"guard.allow-addresses", "guard: {allow-addresses: ['2001::/15']}\n", `f:3:27: guard.allow-addresses[0] "2001::/15": a prefix shorter than /16 would allow nearly any source`},
 		{"guard.advertise", "guard: {advertise: 1}\n", `f:3:20: guard.advertise "1": must be true or false`},
+		{"guard.routers", "guard: {routers: ['2001:db8::1']}\n", `f:3:19: guard.routers[0] "2001:db8::1": not a link-local: not in fe80::/10`},
+		{"guard.routers", "guard: {routers: [vrrp]}\n", `f:3:19: guard.routers[0] "vrrp": not an IPv6 address`},
+		{"guard.routers", "guard: {routers: fe80::2}\n", `f:3:18: guard.routers "fe80::2": must be a list, not one value`},
 	}
 }
 
@@ -145,7 +148,7 @@ func TestDefaultsFollow(t *testing.T) {
 // some have no use for.
 func TestNetworkOfBothFamilies(t *testing.T) {
 	lan := "network: lan\ngateway: 192.0.2.1\ngateway6: 2001:db8:1::1\ngateway-mac: 52:54:00:ff:00:01\n" +
-		"link-local: eui-64\nguard: {allow-addresses: ['2001:db8:20::/64']}\nra: {mode: site}\n"
+		"link-local: eui-64\nguard: {allow-addresses: ['2001:db8:20::/64'], routers: ['fe80::2']}\nra: {mode: site}\n"
 	routed := "---\nnetwork: routed\nneighbours: all\n"
 	nets, problems := ParseNetworks("n", []byte(lan+routed))
 	if problems != nil {

@@ -62,7 +62,7 @@ func TestParseEverything(t *testing.T) {
 "ra":{"mode":"serve","interval":4,"lifetime":"none","preference":"high","hop-limit":255,"preferred":"30m","valid":"infinite","off-link":false,
 "autonomous":true,"multicast":true,"routes":[{"to":"::/0","preference":"low","lifetime":"infinite"}],"pref64":"64:ff9b::/96"},
 "guard":{"mode":"audit","rate":{"per-second":5,"burst":6},"checks":{"mac":false,"arp":true,"nd":false,"ip":false,"l2":true},"allow-addresses":["203.0.113.9","10.20.0.0/16","2001:db8:20::9"],
-"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"router":true,"advertise":true}}`
+"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"router":true,"advertise":true,"routers":["fe80::3","FE80::2"]}}`
 	text = strings.Replace(text, `"t2":"1h0m"`, `"t2":"59m59s"`, 1)
 	nets, problems := ParseNetworks("n.yaml", []byte("network: lan\n"))
 	r := Parse("f.json", []byte(text), nets)
@@ -107,6 +107,7 @@ func TestParseEverything(t *testing.T) {
 		Guard: nic.Guard{
 			Mode: nic.Audit, Checks: nic.Checks{ARP: true, L2: true}, AllowAddresses: []netip.Prefix{p("203.0.113.9/32"), p("10.20.0.0/16"), p("2001:db8:20::9/128")},
 			AllowMACs: []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}, AllowEthertypes: []uint16{0x88cc}, Router: true, Advertise: true, Rate: nic.Rate{PerSecond: 5, Burst: 6},
+			Routers: []netip.Addr{a("fe80::3"), a("fe80::2")},
 		},
 		Origin: nic.Origin{File: "f.json", Line: 1},
 	}

@@ -137,6 +137,7 @@ type rawGuard struct {
 	AllowEthertypes []string   `json:"allow-ethertypes,omitzero"`
 	Router          *bool      `json:"router,omitempty"`
 	Advertise       *bool      `json:"advertise,omitempty"`
+	Routers         []string   `json:"routers,omitzero"`
 	Rate            *rawRate   `json:"rate,omitempty"`
 }
 

@@ -163,6 +163,7 @@ type Guard struct {
 	AllowEthertypes []uint16       // beyond IPv4, ARP (and IPv6 where it is open)
 	Router          bool           // redirects, IGMP and MLD queries, routing protocols, NA with the router flag
 	Advertise       bool           // router advertisements of the guest's own; meant for a router
+	Routers         []netip.Addr   // link-locals of the site's routers besides Gateway6: no guest's on the segment
 	Rate            Rate           // what the guest asks, handed up; never zero
 }
 

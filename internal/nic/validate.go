@@ -18,6 +18,7 @@ const (
 	MaxAllowAddresses = 65536
 	MaxAllowMACs      = 15
 	MaxEthertypes     = 8
+	MaxRouters        = 4
 	MaxTags           = 64
 
 	minMTU   = 68   // RFC 791: every link carries this much

@@ -39,6 +39,7 @@ func good6() nic.Binding {
 	b.RA.Routes = []nic.RARoute{{To: prefix("2001:db8:ff::/48"), Lifetime: 60}, {To: prefix("::/0"), Preference: nic.PreferenceLow}}
 	b.RA.PREF64 = prefix("64:ff9b::/96")
 	b.Guard.AllowAddresses = append(b.Guard.AllowAddresses, prefix("2001:db8:20::/64"))
+	b.Guard.Routers = []netip.Addr{addr("fe80::3"), addr("fe80::2"), addr("fe80::1")} // the gateway among them
 	return b
 }
 
@@ -130,7 +131,7 @@ func TestValidate6(t *testing.T) {
 		{"list nothing", func(b *nic.Binding) { b.LinkLocal.Fixed[1] = netip.Addr{} }, []string{`link-local[1]: not a link-local: not in fe80::/10`}},
 		{"list host", func(b *nic.Binding) { b.LinkLocal.Fixed[1] = addr("fe80::") }, []string{`link-local[1] "fe80::": has no interface identifier (RFC 4291 section 2.5.6)`}},
 		{"list ours", func(b *nic.Binding) { b.LinkLocal.Fixed[1] = nic.BerthLinkLocal() }, []string{`link-local[1] "fe80::62:65ff:fe72:7468": berth's own address on every NIC's link`}},
-		{"list gateway", func(b *nic.Binding) { b.LinkLocal.Fixed[1] = addr("fe80::1") }, []string{`link-local[1] "fe80::1": the gateway's address`}},
+		{"list gateway", func(b *nic.Binding) { b.LinkLocal.Fixed[1], b.Guard.Routers = addr("fe80::1"), nil }, []string{`link-local[1] "fe80::1": the gateway's address`}},
 		{"list twice", func(b *nic.Binding) { b.LinkLocal.Fixed[1] = addr("fe80::7") }, []string{`link-local[1] "fe80::7": the same address as link-local[0]`}},
 
 		{"slaac many", func(b *nic.Binding) { b.SLAAC = make([]netip.Prefix, 9) }, []string{`slaac "9": at most 8 prefixes`}},
@@ -182,6 +183,16 @@ func TestValidate6(t *testing.T) {
 		{"boot arg", func(b *nic.Binding) { b.DHCP6.BootArgs[0] = "a\nb" }, []string{`dhcp6.boot-args[0] "a\nb": character '\n' is not allowed`}},
 		{"boot args", func(b *nic.Binding) { b.DHCP6.BootArgs = make([]string, 17) }, []string{`dhcp6.boot-args "17": at most 16 parameters`}},
 		{"too much", func(b *nic.Binding) { b.DHCP6.Options[0].Data = make([]byte, 800) }, []string{`dhcp6: a reply with all addresses, prefixes and options takes up to 1359 bytes; 1232 fit the least IPv6 packet`}},
+
+		{"routers many", func(b *nic.Binding) { b.Guard.Routers = make([]netip.Addr, 5) }, []string{`guard.routers "5": at most 4 entries`}},
+		{"router global", func(b *nic.Binding) { b.Guard.Routers[1] = addr("2001:db8:1::1") }, []string{`guard.routers[1] "2001:db8:1::1": not a link-local: not in fe80::/10`}},
+		{"router IPv4", func(b *nic.Binding) { b.Guard.Routers[1] = addr("169.254.1.1") }, []string{`guard.routers[1] "169.254.1.1": not a link-local: not in fe80::/10`}},
+		{"router nothing", func(b *nic.Binding) { b.Guard.Routers[1] = netip.Addr{} }, []string{`guard.routers[1]: not a link-local: not in fe80::/10`}},
+		{"router zone", func(b *nic.Binding) { b.Guard.Routers[1] = addr("fe80::2%eth0") }, []string{`guard.routers[1] "fe80::2%eth0": a zone means nothing outside one host (RFC 4007 section 6)`}},
+		{"router ours", func(b *nic.Binding) { b.Guard.Routers[1] = nic.BerthLinkLocal() }, []string{`guard.routers[1] "fe80::62:65ff:fe72:7468": berth's own address on every NIC's link`}},
+		{"router derived", func(b *nic.Binding) { b.Guard.Routers[1] = b.MAC.EUI64() }, []string{`guard.routers[1] "fe80::5054:ff:feaa:1": the NIC's own link-local: it follows from its MAC`}},
+		{"router listed", func(b *nic.Binding) { b.Guard.Routers[1] = addr("fe80::8") }, []string{`guard.routers[1] "fe80::8": the NIC's own: link-local[1]`}},
+		{"router twice", func(b *nic.Binding) { b.Guard.Routers[1] = addr("fe80::3") }, []string{`guard.routers[1] "fe80::3": the same address as guard.routers[0]`}},
 
 		{"ra mode", func(b *nic.Binding) { b.RA.Mode = 3 }, []string{`ra.mode "3": unknown mode`}},
 		{"preference", func(b *nic.Binding) { b.RA.Preference = 2 }, []string{`ra.preference "2": unknown preference`}},

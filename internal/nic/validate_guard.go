@@ -3,6 +3,7 @@ package nic
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 func (c *checker) guard() {
@@ -19,6 +20,7 @@ func (c *checker) guard() {
 	c.allowAddresses()
 	c.allowMACs()
 	c.ethertypes()
+	c.routers()
 }
 
 func (c *checker) allowAddresses() {
@@ -100,6 +102,27 @@ func (c *checker) ethertypes() {
 			c.bad(field, value, "the same type as %s", at("guard.allow-ethertypes", j))
 		}
 		seen[t] = i
+	}
+}
+
+// routers holds the site's further routers to link-locals that nobody else has.
+// The gateway may be among them: a network lists its routers once, whichever of
+// them is a NIC's gateway.
+func (c *checker) routers() {
+	const list = "guard.routers"
+	routers := c.b.Guard.Routers
+	if n := len(routers); n > MaxRouters {
+		c.bad(list, fmt.Sprint(n), "at most %d entries", MaxRouters)
+		return
+	}
+	for i, a := range routers {
+		if q := c.linkLocalProblem(a); q != "" {
+			c.bad(at(list, i), addrText(a), "%s", q)
+		} else if j := slices.Index(c.b.LinkLocal.Fixed, a); j >= 0 {
+			c.bad(at(list, i), a.String(), "the NIC's own: %s", at("link-local", j))
+		} else if j := slices.Index(routers, a); j < i {
+			c.bad(at(list, i), a.String(), "the same address as %s", at(list, j))
+		}
 	}
 }
 
