@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 
 	"github.com/berth-net/berth/internal/guard"
@@ -19,6 +20,7 @@ func fuzzed() []guard.Rules {
 		func(b *nic.Binding) { b.Guard.Mode = nic.Off },
 		func(b *nic.Binding) { b.Suspended = true },
 		func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise, b.RA.Mode = true, true, nic.RASite },
+		func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{corpus.LLS} },
 		func(b *nic.Binding) { b.Routed, b.Neighbours = true, nic.NeighboursAll },
 	} {
 		b := corpus.Binding()

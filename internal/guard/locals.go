@@ -29,7 +29,7 @@ type local struct {
 	addr    netip.Addr
 }
 
-// Nobody holds a gateway's link-local: no NIC may.
+// Nobody holds a router's link-local: no NIC may.
 const Nobody = 0
 
 // Reserve keeps an address of a segment for a NIC, whoever had it before.

@@ -83,6 +83,31 @@ func TestAnotherNICsGateway(t *testing.T) {
 	s.says("on another segment", corpus.From6(corpus.GLL), guard.Verdict{})
 }
 
+// A router besides the gateway is nobody's, whatever the policy, in force or
+// audited; one list in another order is one meaning.
+func TestFurtherRouters(t *testing.T) {
+	name := func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{chosen(2), corpus.GLL, chosen(1)} }
+	s := newSegment(t, name)
+	for _, a := range []netip.Addr{corpus.GLL, chosen(1), chosen(2)} {
+		s.says("from a router's", corpus.From6(a), dropped(reason.IP6Spoof))
+		s.says("probed", corpus.Probe(a), dropped(reason.NDTarget))
+		s.says("advertised", corpus.Claim6(corpus.LL, a), dropped(reason.NDTarget))
+	}
+	s.says("from one of its choice", corpus.From6(chosen(3)), guard.Verdict{})
+	s.holds(chosen(3))
+	audited := newSegment(t, func(b *nic.Binding) { name(b); b.Guard.Mode = nic.Audit })
+	audited.says("from a router's", corpus.From6(chosen(1)), guard.Verdict{Audited: reason.IP6Spoof})
+	audited.holds()
+	turned := newSegment(t, func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{chosen(1), chosen(2)} })
+	if s.rules.Digest() != turned.rules.Digest() {
+		t.Error("the order, or the gateway in the list, changes the digest")
+	}
+	none := newSegment(t, func(*nic.Binding) {})
+	if s.rules.Digest() == none.rules.Digest() {
+		t.Error("the routers do not change the digest")
+	}
+}
+
 // A neighbour that is bound later takes its own, even from who has chosen it.
 func TestReservationWins(t *testing.T) {
 	s := newSegment(t, func(*nic.Binding) {})

@@ -33,6 +33,7 @@ type Rules struct {
 	IP4        []netip.Prefix // permitted IPv4 sources, masked, sorted, none inside another
 	IP6        []netip.Prefix // permitted IPv6 sources but link-locals, likewise
 	Gateway6   netip.Addr     // never permitted, whatever IP6 and LinkLocal say
+	Routers    []netip.Addr   // further routers' link-locals, never permitted either, sorted
 	LinkLocal  nic.LinkLocalKind
 	Locals     []netip.Addr // for FixedLinkLocal, sorted
 	Segment    uint32       // where link-locals are told apart: the bridge, or the link itself
@@ -77,10 +78,19 @@ func (r *Rules) compile6(b *nic.Binding) {
 	r.IPv6 = true
 	r.IP6 = sources(b, netip.Addr.Is6)
 	r.Gateway6 = b.Gateway6
+	r.Routers = routers(b)
 	r.LinkLocal = b.LinkLocal.Kind
 	r.Locals = slices.Clone(b.LinkLocal.Fixed)
 	slices.SortFunc(r.Locals, netip.Addr.Compare)
 	r.Answer6 = b.Answers6()
+}
+
+// routers returns the routers that no guest may be but the gateway, which is
+// one anyway.
+func routers(b *nic.Binding) []netip.Addr {
+	list := slices.Clone(b.Guard.Routers)
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.DeleteFunc(list, func(a netip.Addr) bool { return a == b.Gateway6 })
 }
 
 // On returns the rules as they are on one link: its segment, and the server
@@ -176,7 +186,7 @@ func (r *Rules) Base() uint64 {
 			d = append(append(d, p.Addr().AsSlice()...), byte(p.Bits()))
 		}
 	}
-	for _, list := range [][]netip.Addr{{r.Gateway6}, r.Locals, r.Answer6} {
+	for _, list := range [][]netip.Addr{{r.Gateway6}, r.Routers, r.Locals, r.Answer6} {
 		d.number(uint32(len(list)))
 		for _, a := range list {
 			d = append(d, a.AsSlice()...)

@@ -154,13 +154,28 @@ func grants6() []variant {
 		},
 		{
 			name: "EUI-64 link-local only", change: func(b *nic.Binding) { b.LinkLocal.Kind = nic.EUI64Only },
-			flips: join(all(drops(reason.IP6Spoof), "P23", "E37", "G26", "I04", "E25", "G62"), all(drops(reason.NDTarget), "P25", "D04", "D27"), map[string][]corpus.Want{
-				"P27": {passes()[0], drops(reason.IP6Spoof)[0]}, "P30": {passes()[0], drops(reason.IP6Spoof)[0]},
-				"P34": {passes()[0], passes()[0], passes()[0], drops(reason.IP6Spoof)[0]},
-				"D28": {takes(reason.NeighbourSolicit), takes(reason.NeighbourSolicit), drops(reason.IP6Spoof)[0]},
-			}),
+			flips: join(withoutItsChoice(), all(drops(reason.IP6Spoof), "I04", "E25", "G62"), all(drops(reason.NDTarget), "D04", "D27")),
+		},
+		{
+			name: "what it would choose is a further router's", change: func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{corpus.LLS} },
+			flips: withoutItsChoice(),
+		},
+		{
+			// As it is where the binding names it gateway, by its link-local.
+			name: "the gateway named as a router", change: func(b *nic.Binding) {
+				b.Gateway6, b.Guard.Routers = netip.Addr{}, []netip.Addr{chosen(1), corpus.GLL, chosen(2), chosen(3)}
+			},
 		},
 	}
+}
+
+// withoutItsChoice is what becomes of a guest that may not have corpus.LLS.
+func withoutItsChoice() map[string][]corpus.Want {
+	return join(all(drops(reason.IP6Spoof), "P23", "E37", "G26"), all(drops(reason.NDTarget), "P25"), map[string][]corpus.Want{
+		"P27": {passes()[0], drops(reason.IP6Spoof)[0]}, "P30": {passes()[0], drops(reason.IP6Spoof)[0]},
+		"P34": {passes()[0], passes()[0], passes()[0], drops(reason.IP6Spoof)[0]},
+		"D28": {takes(reason.NeighbourSolicit), takes(reason.NeighbourSolicit), drops(reason.IP6Spoof)[0]},
+	})
 }
 
 func takes(why reason.Reason) corpus.Want { return corpus.Want{Action: guard.Take, Reason: why} }

@@ -132,7 +132,7 @@ func (r *Rules) permits6(a netip.Addr) (ok, claim bool) {
 		return r.owns6(a), false
 	}
 	switch {
-	case !r.IPv6, a == r.Gateway6, a == nic.BerthLinkLocal():
+	case !r.IPv6, a == r.Gateway6, slices.Contains(r.Routers, a), a == nic.BerthLinkLocal():
 		return false, false
 	case r.LinkLocal == nic.FixedLinkLocal:
 		return slices.Contains(r.Locals, a), false
