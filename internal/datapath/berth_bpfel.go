@@ -46,7 +46,7 @@ type berthNicRules struct {
 	Nlocals  uint8
 	Nanswer4 uint8
 	Nanswer6 uint8
-	Pad      uint8
+	Nrouters uint8
 	Segment  uint32
 	Ip4      [8]struct {
 		_    structs.HostLayout
@@ -72,6 +72,11 @@ type berthNicRules struct {
 		Lo uint64
 	}
 	Eui64 struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	Routers [4]struct {
 		_  structs.HostLayout
 		Hi uint64
 		Lo uint64

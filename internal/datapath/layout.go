@@ -57,6 +57,8 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 		return v, fmt.Errorf("NIC %s: %d ethertypes, at most %d", name, len(r.Ethertypes), maxTypes)
 	case len(r.Locals) > nic.MaxLinkLocals:
 		return v, fmt.Errorf("NIC %s: %d link-locals, at most %d", name, len(r.Locals), nic.MaxLinkLocals)
+	case len(r.Routers) > nic.MaxRouters:
+		return v, fmt.Errorf("NIC %s: %d routers, at most %d", name, len(r.Routers), nic.MaxRouters)
 	case max(len(r.Answer4), len(r.Answer6)) > maxAnswers:
 		return v, fmt.Errorf("NIC %s: answers for more than %d addresses of a family", name, maxAnswers)
 	}

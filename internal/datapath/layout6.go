@@ -21,7 +21,10 @@ func encode6(v *berthNicRules, r *guard.Rules, set uint32) {
 	v.Segment = r.Segment
 	v.Eui64 = in6Of(r.MACs[0].EUI64())
 	v.Gateway6 = in6Of(r.Gateway6)
-	v.Nlocals, v.Nanswer6 = uint8(len(r.Locals)), uint8(len(r.Answer6))
+	v.Nrouters, v.Nlocals, v.Nanswer6 = uint8(len(r.Routers)), uint8(len(r.Locals)), uint8(len(r.Answer6))
+	for i, a := range r.Routers {
+		v.Routers[i] = in6Of(a)
+	}
 	for i, a := range r.Locals {
 		v.Locals[i] = in6Of(a)
 	}
@@ -53,6 +56,9 @@ func decode6(r *guard.Rules, v *berthNicRules) {
 	}
 	if a := addr6Of(v.Gateway6); !a.IsUnspecified() {
 		r.Gateway6 = a
+	}
+	for _, a := range v.Routers[:v.Nrouters] {
+		r.Routers = append(r.Routers, addr6Of(a))
 	}
 	for _, a := range v.Locals[:v.Nlocals] {
 		r.Locals = append(r.Locals, addr6Of(a))

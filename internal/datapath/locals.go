@@ -13,7 +13,7 @@ import (
 
 // kept returns the link-locals that rules keep from being claimed on their
 // segment, each with its holder: the NIC's EUI-64, or those it is fixed to, and
-// the gateway's, which is nobody's.
+// those of the routers it names, which are nobody's: the gateway and others.
 func kept(index uint32, v *berthNicRules) map[berthLocalKey]uint32 {
 	if v == nil || v.Flags&ruleIP6 == 0 {
 		return nil
@@ -26,15 +26,17 @@ func kept(index uint32, v *berthNicRules) map[berthLocalKey]uint32 {
 	for _, a := range own {
 		keys[berthLocalKey{Segment: v.Segment, Addr: a}] = index
 	}
-	if addr6Of(v.Gateway6).IsLinkLocalUnicast() {
-		keys[berthLocalKey{Segment: v.Segment, Addr: v.Gateway6}] = guard.Nobody
+	for _, a := range append(v.Routers[:v.Nrouters:v.Nrouters], v.Gateway6) {
+		if addr6Of(a).IsLinkLocalUnicast() {
+			keys[berthLocalKey{Segment: v.Segment, Addr: a}] = guard.Nobody
+		}
 	}
 	return keys
 }
 
 // reserve keeps what the new rules name, from whoever had claimed it. It is
 // counted, because several NICs may name one address: all that have the same
-// gateway, and the gateway itself if it is a NIC.
+// router, and the router itself if it is a NIC.
 func (k *Kernel) reserve(index uint32, now, old *berthNicRules) error {
 	before := kept(index, old)
 	for key, holder := range kept(index, now) {

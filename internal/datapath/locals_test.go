@@ -3,6 +3,7 @@ package datapath
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -215,7 +216,7 @@ func TestGatewayThatIsANIC(t *testing.T) {
 			o.use(guard.Compile(b).On(b, 7, corpus.G4))
 			gateway := nic.MAC{0x52, 0x54, 0, 0xcc, 0, 20}.EUI64()
 			names := func(b *nic.Binding) { b.Gateway6 = gateway }
-			o.fills(21, names)
+			o.fills(21, func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{chosen(1), gateway} })
 			o.fills(20, router)
 			o.fills(22, names)
 			o.fills(20, func(b *nic.Binding) { router(b); b.Guard.Router = true })
@@ -230,6 +231,85 @@ func TestGatewayThatIsANIC(t *testing.T) {
 			o.forgets(20)
 			o.sends(gateway, reason.None)
 		})
+	}
+}
+
+// Routers besides the gateway are out of reach as long as anybody names them,
+// as gateway or as one of the rest, whatever is changed in between.
+func TestFurtherRouters(t *testing.T) {
+	o := newOracle(t)
+	o.use(variants()["enforce"])
+	first, second, gateway := chosen(1), chosen(2), chosen(3)
+	before := o.entries()
+	for _, a := range []netip.Addr{first, second, gateway} {
+		o.sends(a, reason.None)
+	}
+	names := func(gateway netip.Addr, routers ...netip.Addr) func(*nic.Binding) {
+		return func(b *nic.Binding) { b.Gateway6, b.Guard.Routers = gateway, routers }
+	}
+	o.fills(20, names(gateway, second, gateway, first))
+	o.users(map[netip.Addr]uint32{first: 1, second: 1, gateway: 1}) // the gateway is counted once
+	if r, _, err := o.k.Rules(20); err != nil || !slices.Equal(r.Routers, []netip.Addr{first, second}) {
+		t.Errorf("routers read back: %v, %v", r.Routers, err)
+	}
+	o.fills(21, names(netip.Addr{}, first, second))
+	o.fills(21, names(first, second)) // one becomes the gateway
+	o.users(map[netip.Addr]uint32{first: 2, second: 2, gateway: 1})
+	for _, a := range []netip.Addr{first, second, gateway} {
+		o.sends(a, reason.LLTaken)
+	}
+	o.holds()
+	o.fills(20, names(gateway, second))
+	o.forgets(21)
+	o.users(map[netip.Addr]uint32{second: 1, gateway: 1})
+	o.sends(second, reason.LLTaken)
+	o.sends(gateway, reason.LLTaken)
+	o.sends(first, reason.None)
+	o.forgets(20)
+	o.sends(second, reason.None)
+	o.holds(first, second)
+	if n := o.entries(); n != before+2 {
+		t.Errorf("%d entries, want %d and two claims", n, before)
+	}
+}
+
+// users compares how many NICs keep each link-local of the segment; nobody
+// holds them.
+func (o *oracle) users(want map[netip.Addr]uint32) {
+	o.Helper()
+	got := map[netip.Addr]uint32{}
+	for a := range want {
+		var l berthLocal
+		if err := o.k.maps.Locals.Lookup(&berthLocalKey{Segment: 7, Addr: in6Of(a)}, &l); err != nil || l.Holder != guard.Nobody {
+			o.Errorf("%s is held by %d, %v", a, l.Holder, err)
+		}
+		got[a] = l.Users
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		o.Errorf("users (-want +got):\n%s", diff)
+	}
+}
+
+// A crash leaves neither a router that nobody names nor one counted wrongly.
+func TestFurtherRoutersAreSwept(t *testing.T) {
+	o := newOracle(t)
+	o.use(variants()["enforce"])
+	o.fills(20, func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{chosen(1), chosen(2)} })
+	before := o.entries()
+	for i, l := range []berthLocal{1: {Holder: lo}, 2: {Users: 9}, 3: {Users: 1}} {
+		key := berthLocalKey{Segment: 7, Addr: in6Of(chosen(byte(i)))}
+		if err := o.k.maps.Locals.Update(&key, &l, ebpf.UpdateAny); i > 0 && err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.k.sweepLocals(); err != nil {
+		t.Fatal(err)
+	}
+	o.users(map[netip.Addr]uint32{chosen(1): 1, chosen(2): 1})
+	o.sends(chosen(1), reason.LLTaken)
+	o.sends(chosen(3), reason.None) // nobody names it
+	if n := o.entries(); n != before+1 {
+		t.Errorf("%d entries after the sweep, want %d and a claim", n, before)
 	}
 }
 

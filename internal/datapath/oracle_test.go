@@ -219,6 +219,14 @@ func variants() map[string]guard.Rules {
 	add("fixed link-local", func(b *nic.Binding) {
 		b.LinkLocal = nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{corpus.LLS}}
 	})
+	add("further routers", func(b *nic.Binding) {
+		b.Guard.Routers = []netip.Addr{chosen(1), chosen(2), corpus.GLL, corpus.LLS}
+		b.Gateway6 = netip.MustParseAddr("2001:db8:a::1")
+	})
+	add("further routers of a fixed link-local", func(b *nic.Binding) {
+		b.LinkLocal = nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{corpus.LLS}}
+		b.Guard.Routers = []netip.Addr{corpus.GLL}
+	})
 	add("prefixes", func(b *nic.Binding) {
 		b.SLAAC = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64"), netip.MustParsePrefix("2001:db8:1::/64")}
 		b.Delegated = []netip.Prefix{netip.MustParsePrefix("2001:db8:100::/56")}

@@ -18,6 +18,7 @@
 #define MAX_IP4 8
 #define MAX_IP6 8
 #define MAX_LOCALS 4  /* link-locals of a NIC's own choice */
+#define MAX_ROUTERS 4 /* of the site, besides the gateway */
 #define MAX_ANSWERS 2 /* of each family: what berth answers for */
 #define MAX_TYPES 8
 #define MAX_HEADERS 8     /* extension headers looked behind */
@@ -85,11 +86,12 @@ struct nic_rules {
 	__be32 set;
 	__u32 burst;
 	__u8 nmacs, nip4, ntypes, nip6;
-	__u8 nlocals, nanswer4, nanswer6, pad;
+	__u8 nlocals, nanswer4, nanswer6, nrouters;
 	__u32 segment; /* where link-locals are told apart */
 	struct ip4_net ip4[MAX_IP4];
 	struct ip6_net ip6[MAX_IP6];
 	struct in6 gateway6, eui64;
+	struct in6 routers[MAX_ROUTERS]; /* whose link-locals no guest may take */
 	struct in6 locals[MAX_LOCALS];
 	struct in6 answer6[MAX_ANSWERS];
 	__be32 answer4[MAX_ANSWERS];

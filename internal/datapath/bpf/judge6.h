@@ -145,6 +145,17 @@ static __always_inline __u8 foreign6(const struct nic_rules *r, const struct fra
 #define PERMITTED 1
 #define CLAIM 2
 
+static __always_inline int is_router(const struct nic_rules *r, const struct in6 *a)
+{
+	for (int i = 0; i < MAX_ROUTERS; i++) {
+		if (i >= r->nrouters)
+			break;
+		if (in6_equal(a, &r->routers[i]))
+			return 1;
+	}
+	return in6_equal(a, &r->gateway6);
+}
+
 __noinline int permits_ip6(const struct nic_rules *r, const struct in6 *a)
 {
 	const struct in6 berth = BERTH_LINK_LOCAL;
@@ -153,7 +164,7 @@ __noinline int permits_ip6(const struct nic_rules *r, const struct in6 *a)
 		return 0;
 	if (!in6_local(a))
 		return owns_ip6(r, a);
-	if (!(r->flags & RULE_IP6) || in6_equal(a, &r->gateway6) || in6_equal(a, &berth))
+	if (!(r->flags & RULE_IP6) || in6_equal(a, &berth) || is_router(r, a))
 		return 0;
 	if (r->flags & RULE_LL_FIXED) {
 		for (int i = 0; i < MAX_LOCALS; i++) {
