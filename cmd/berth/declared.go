@@ -35,6 +35,9 @@ type declared struct {
 		Interval string `json:"interval"`
 		Lifetime string `json:"lifetime"`
 	} `json:"ra"`
+	Guard struct {
+		Routers []string `json:"routers"`
+	} `json:"guard"`
 }
 
 // words is one word, or a list of them.
@@ -83,6 +86,7 @@ func showDeclared(w io.Writer, n api.NIC) {
 	listRowIfAny(w, "  delegated", n.Delegated)
 	wordRow(w, "  gateway", b.Gateway)
 	wordRow(w, "  gateway6", b.Gateway6)
+	wordRow(w, "  routers", strings.Join(b.Guard.Routers, ","))
 	wordRow(w, "  gateway-mac", b.GatewayMAC)
 	if b.DHCP4.Off {
 		row(w, "  dhcp4", "off")

@@ -34,6 +34,7 @@ func TestShowDeclared(t *testing.T) {
 		},
 		{"stateless", api.NIC{SLAAC: six}, `{"link-local":"eui-64","dhcp6":{"mode":"stateless"},"ra":{"mode":"off"}}`, "mac -|addresses -|slaac 2001:db8:1::1/64|link-local eui-64|dhcp6 stateless: configuration alone|ra off"},
 		{"router", api.NIC{Delegated: six}, `{"gateway6":"fe80::1","ra":{"mode":"serve","interval":"4s","lifetime":"12s"}}`, "mac -|addresses -|delegated 2001:db8:1::1/64|gateway6 fe80::1|ra serve: at least every 4s, default router for 12s"},
+		{"several routers", api.NIC{Addresses: six}, `{"gateway6":"fe80::1","guard":{"routers":["fe80::2","fe80::3"]}}`, "mac -|addresses 2001:db8:1::1/64|gateway6 fe80::1|routers fe80::2,fe80::3"},
 		{"router that is private", api.NIC{Addresses: six}, `{"gateway6":"fe80::1","no-default-route":true,"ra":{"mode":"serve","interval":"4s","lifetime":"12s"}}`, "mac -|addresses 2001:db8:1::1/64|gateway6 fe80::1|ra serve: at least every 4s, no default router"},
 		{"no router", api.NIC{Addresses: six}, `{"gateway6":"none","ra":{"mode":"serve","interval":"4s","lifetime":"12s"}}`, "mac -|addresses 2001:db8:1::1/64|ra serve: at least every 4s, no default router"},
 		{"router for no time", api.NIC{Addresses: six}, `{"gateway6":"fe80::1","ra":{"mode":"serve","interval":"4s","lifetime":"none"}}`, "mac -|addresses 2001:db8:1::1/64|gateway6 fe80::1|ra serve: at least every 4s, no default router"},

@@ -33,7 +33,7 @@ func section(t *testing.T, heading string) string {
 // The conformance table has every number once, in order, and names tests that
 // exist, or says that only the daemon can show it.
 func TestDocsNameExistingTests(t *testing.T) {
-	exists := testNames(t, ".", "../wire", "../arp", "../dhcp6", "../../test/story")
+	exists := testNames(t, ".", "../wire", "../arp", "../dhcp6", "../answerer", "../../test/story")
 	row := regexp.MustCompile(`(?m)^\| ((?:RA|ND)-\d+) \| [^|]+ \| ([^|]+) \|$`)
 	name := regexp.MustCompile("`([^`]+)`")
 	var numbers []string
