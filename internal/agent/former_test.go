@@ -39,8 +39,8 @@ func TestFormerIsToldBackwards(t *testing.T) {
 	site := *b
 	site.RA.Mode = nic.RASite
 	rules = guard.Compile(&site)
-	if last := nd.Final(nd.Router{Binding: told(&rules)}); last != nil {
-		t.Errorf("the site's advertisements are taken back: %+v", last)
+	if w := withdrawn(told(&rules), nil); !w.IsZero() {
+		t.Errorf("the site's advertisements are taken back: %+v", w)
 	}
 }
 

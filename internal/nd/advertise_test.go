@@ -369,7 +369,7 @@ func TestUnserved(t *testing.T) {
 		if d := cmp.Diff(Outcome{Request: "RS", Reason: reason.RAUnserved}, o, sameAddr()); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
-		if a, f := Advertisements(r, Withdrawn{}), Final(r); len(a) > 0 || f != nil {
+		if a, f := Advertisements(r, Withdrawn{}), final(r); len(a) > 0 || f != nil {
 			t.Errorf("%s: advertisements %v, final %v", name, a, f)
 		}
 	}

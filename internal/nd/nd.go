@@ -106,21 +106,6 @@ func Advertisements(r Router, gone Withdrawn) []Reply {
 	return out
 }
 
-// Final takes back everything that r announces, with lifetimes of 0 (RFC 4861
-// 6.2.5); nil if there is nothing to take back.
-func Final(r Router) *Reply {
-	told, ok := r.says()
-	if !ok {
-		return nil
-	}
-	last := told.ended()
-	if last.empty() {
-		return nil
-	}
-	reply := last.advertisement(r.limit(), said{})
-	return &reply
-}
-
 // limit is the longest message that needs no fragmentation, which no host
 // would put together again (RFC 6980).
 func (r Router) limit() int {

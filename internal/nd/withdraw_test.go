@@ -25,6 +25,15 @@ const (
 
 func gateway6(s string) func(*nic.Binding) { return func(b *nic.Binding) { b.Gateway6 = ip(s) } }
 
+// final is what a NIC hears when its binding goes; nil if it was told nothing.
+func final(r Router) *Reply {
+	all := Advertisements(Router{}, Withdraw(r, Router{}, Withdrawn{}))
+	if len(all) == 0 {
+		return nil
+	}
+	return &all[0]
+}
+
 func TestFinal(t *testing.T) {
 	for name, c := range map[string]struct {
 		router Router
@@ -46,7 +55,7 @@ func TestFinal(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Final(c.router)
+			got := final(c.router)
 			if got == nil {
 				t.Fatal("nothing")
 			}
@@ -66,7 +75,7 @@ func TestFinalOfNothing(t *testing.T) {
 		t.Errorf("%d advertisements, want 1: the flags are told", got)
 	}
 	for name, r := range map[string]Router{"flags alone": bare, "no binding": {}} {
-		if got := Final(r); got != nil {
+		if got := final(r); got != nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -246,7 +255,7 @@ func TestWithdrawEverything(t *testing.T) {
 		"no binding":       {},
 	} {
 		gone := Withdraw(router(), now, Withdrawn{})
-		if d := cmp.Diff(*Final(router()), one(t, now, gone), sameAddr()); d != "" {
+		if d := cmp.Diff(*final(router()), one(t, now, gone), sameAddr()); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 		if still := Withdraw(now, now, gone); still.IsZero() {
