@@ -190,7 +190,7 @@ func (b *bench) configure(count int) error {
 		return err
 	}
 	for i := range count {
-		doc := fmt.Sprintf("nic: %s\nmac: 52:54:00:00:%02x:%02x\naddresses: [10.%d.%d.2/24]\ngateway: 10.%[4]d.%[5]d.1\n",
+		doc := fmt.Sprintf("nic: %s\nmac: 52:54:00:00:%02x:%02x\naddresses: [10.%d.%d.2/24, 2001:db8:%[4]x:%[5]x::2/64]\ngateway: 10.%[4]d.%[5]d.1\ngateway6: fe80::1\n",
 			name(i), i>>8, i&255, i>>8, i&255)
 		if err := os.WriteFile(b.file(i), []byte(doc), 0o600); err != nil {
 			return err
