@@ -195,6 +195,12 @@ func (p *ip6) message(d []byte) byte {
 	return d[p.up+8]
 }
 
+// probes reports duplicate address detection (RFC 4862 section 5.4.2).
+func (p *ip6) probes(h l2) bool {
+	return h.ethertype == typeIPv6 && !h.tagged && !h.llc && !p.fragmented &&
+		p.icmp() && p.kind == neighborSolicit && p.src.IsUnspecified()
+}
+
 // advertises reports a neighbour advertisement of an address.
 func (p *ip6) advertises(d []byte, a netip.Addr) bool {
 	return p.icmp() && p.kind == neighborAdvert && p.end-p.up >= 24 && addr6(d[p.up+8:]) == a

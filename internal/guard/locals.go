@@ -48,14 +48,19 @@ func (l *Locals) set(k local, h holding) {
 // link-locals it speaks for must be its own, or become so.
 func (l *Locals) Settle(who int, r *Rules, v Verdict) Verdict {
 	for _, a := range v.Claims {
-		if a.IsValid() {
-			if why := l.claim(who, local{r.Segment, a}); why != reason.None {
-				v = r.enforce(v, why)
-				break
-			}
+		if !a.IsValid() {
+			continue
+		}
+		why := l.claim(who, local{r.Segment, a})
+		if why == reason.LLTaken && v.Probe && !r.Audit {
+			return Verdict{Action: Take, Reason: reason.NeighbourSolicit}
+		}
+		if why != reason.None {
+			v = r.enforce(v, why)
+			break
 		}
 	}
-	v.Claims = [2]netip.Addr{}
+	v.Claims, v.Probe = [2]netip.Addr{}, false
 	return v
 }
 

@@ -59,7 +59,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 	}
 	s.says("one too many", corpus.Probe(chosen(99)), dropped(reason.LLLimit))
 	s.says("one too many, from it", corpus.From6(chosen(99)), dropped(reason.LLLimit))
-	s.says("the neighbour's", corpus.Probe(corpus.BLL), dropped(reason.LLTaken))
+	s.says("the neighbour's", corpus.Probe(corpus.BLL), guard.Verdict{Action: guard.Take, Reason: reason.NeighbourSolicit})
 	s.says("from the neighbour's", corpus.From6(corpus.BLL), dropped(reason.LLTaken))
 	s.says("the gateway's", corpus.Probe(corpus.GLL), dropped(reason.NDTarget))
 	s.says("from the gateway's", corpus.From6(corpus.GLL), dropped(reason.IP6Spoof))

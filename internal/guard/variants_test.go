@@ -131,13 +131,15 @@ func grants6() []variant {
 				b.SLAAC = []netip.Prefix{netip.MustParsePrefix("2001:db8:a::/64")}
 				b.Gateway6 = netip.MustParseAddr("2001:db8:a::1")
 			},
-			flips: join(all(passes(), "I44", "I45", "D35", "D36"), all(drops(reason.LLTaken), "I03", "D01", "D16"), map[string][]corpus.Want{
+			flips: join(all(passes(), "I44", "I45", "D35", "D36"), all(drops(reason.LLTaken), "I03", "D01"), map[string][]corpus.Want{
+				"D16": {takes(reason.NeighbourSolicit)},
 				"E18": drops(reason.ICMPRedirect), "G63": {takes(reason.DHCP6), drops(reason.IP6Spoof)[0]},
 			}),
 		},
 		{
 			name: "U2: addresses only, the gateway in their subnet", change: func(b *nic.Binding) { b.Gateway6 = corpus.G6 },
-			flips: join(all(drops(reason.LLTaken), "I03", "D01", "D16"), map[string][]corpus.Want{
+			flips: join(all(drops(reason.LLTaken), "I03", "D01"), map[string][]corpus.Want{
+				"D16": {takes(reason.NeighbourSolicit)},
 				"E18": drops(reason.ICMPRedirect), "G63": {takes(reason.DHCP6), drops(reason.IP6Spoof)[0]},
 			}),
 		},

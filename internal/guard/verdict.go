@@ -29,6 +29,9 @@ type Verdict struct {
 	// Claims are link-locals the frame speaks for that are the NIC's only if it
 	// holds them, or may: Locals.Settle decides.
 	Claims [2]netip.Addr
+	// Probe says that the frame asks whether anybody has the address it claims:
+	// if another NIC does, it is taken, to be answered with the conflict.
+	Probe bool
 }
 
 // FromGuest judges a frame that the guest sends.
@@ -58,6 +61,7 @@ func FromGuest(r *Rules, f Frame) Verdict {
 	broken := r.checkFromGuest(f, h, &p, &c)
 	if broken == reason.None && v.Action == Pass {
 		v.Claims = c.list // what is taken is seen by no neighbour
+		v.Probe = p.six.probes(h)
 	}
 	return r.enforce(v, broken)
 }

@@ -27,6 +27,9 @@ func (r Router) neighbour(s Solicitation) Outcome {
 	o.Address = target(s)
 	flags, ok := r.answersFor(s)
 	mac := r.mac(o.Address)
+	if r.isTaken(s) {
+		flags, mac, ok = flagOverride, nic.BerthMAC(), true
+	}
 	if !ok || mac.IsZero() {
 		o.Reason = reason.NDUnanswered
 		return o
@@ -67,6 +70,15 @@ func Announcements(r Router) []Reply {
 		out = append(out, reply)
 	}
 	return out
+}
+
+// isTaken reports a probe for a link-local that is another NIC's. Of those
+// that are not answered for, the kernel hands up no others. The guest is to see
+// the conflict and to choose again; nobody is to be reached at the answer's MAC.
+func (r Router) isTaken(s Solicitation) bool {
+	a, b := target(s), r.Binding
+	return s.Src.IsUnspecified() && a.IsLinkLocalUnicast() && b.HasIPv6() && !b.Suspended &&
+		!isOwn(b, a) && !slices.Contains(b.Answers6(), a)
 }
 
 // answersFor reports whether the target is answered for, and the R and O

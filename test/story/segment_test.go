@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,10 @@ import (
 	"github.com/berth-net/berth/internal/testenv"
 )
 
-const passes = "passes"
+const (
+	passes = "passes"
+	taken  = "" // neither on the wire nor counted as dropped: berth answers it
+)
 
 // verdict sends one frame of a guest and says what became of it at the far end
 // of the bridge: "passes", or the reasons for which berth counts it as dropped.
@@ -89,7 +93,7 @@ func TestLinkLocalsOfASegment(t *testing.T) {
 	s.attempts(
 		attempt{"the first to have it", vm1, vm1.hello6(ll(7), "mine"), passes},
 		attempt{"another's", vm2, vm2.hello6(ll(7), "not mine"), "link-local-taken"},
-		attempt{"detection of another's", vm2, vm2.ns(ip("::"), ll(7)), "link-local-taken"},
+		attempt{"detection of another's", vm2, vm2.ns(ip("::"), ll(7)), taken},
 		attempt{"an advertisement of another's", vm2, vm2.na(vm2.eui(), ll(7)), "link-local-taken"},
 		attempt{"another's EUI-64", vm2, vm2.hello6(vm1.eui(), "not mine"), "link-local-taken"},
 		attempt{"its own EUI-64", vm1, vm1.hello6(vm1.eui(), "mine"), passes},
@@ -103,6 +107,12 @@ func TestLinkLocalsOfASegment(t *testing.T) {
 		attempt{"the fifth", vm1, vm1.hello6(ll(11), "not mine"), "link-local-limit"},
 		attempt{"what was refused to another", vm2, vm2.hello6(ll(11), "mine"), passes},
 	)
+	// The kernel of the one finds out that the other has it, and leaves it.
+	vm2.Sysctl("net.ipv6.conf.eth0.disable_ipv6", "0")
+	if line := vm2.detect(t, ll(7).String()); !strings.Contains(line, "dadfailed") {
+		t.Errorf("vm2's kernel took vm1's link-local: %s", line)
+	}
+	vm2.Sysctl("net.ipv6.conf.eth0.disable_ipv6", "1")
 	s.permitted(vm1, vm1.eui().String(), "fe80::7", "fe80::8", "fe80::9", "fe80::a")
 	s.permitted(vm2, vm2.eui().String(), "fe80::b")
 

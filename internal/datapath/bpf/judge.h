@@ -375,8 +375,14 @@ static __always_inline struct verdict judge_from_guest(const struct nic_rules *r
 		return v;
 	v.action = v.reason ? TAKE : PASS;
 	broken = check_from_guest(r, f, &p, &p6, &c);
-	if (!broken && v.action == PASS) /* what is taken is seen by no neighbour */
+	if (!broken && v.action == PASS) { /* what is taken is seen by no neighbour */
 		broken = settle(r, f->skb->ifindex, &c);
+		if (broken == REASON_LINK_LOCAL_TAKEN && !(r->flags & RULE_AUDIT) && is_probe(f, &p6)) {
+			v.action = TAKE; /* to be answered with the conflict */
+			v.reason = REASON_NEIGHBOUR_SOLICITATION;
+			return v;
+		}
+	}
 	return enforce(r, v, broken);
 }
 

@@ -477,6 +477,13 @@ __noinline int claim_local(__u32 ifindex, __u32 segment, const struct in6 *addr)
 	return 0;
 }
 
+/* is_probe says whether this is duplicate address detection (RFC 4862 5.4.2). */
+static __always_inline int is_probe(const struct frame *f, const struct ip6 *p)
+{
+	return f->ethertype == ETHERTYPE_IP6 && !f->tagged && !f->llc && !p->fragmented &&
+	       is_icmp6(p) && p->kind == NEIGHBOR_SOLICIT && in6_unspecified(&p->src);
+}
+
 static __always_inline __u8 settle(const struct nic_rules *r, __u32 ifindex, const struct claims *c)
 {
 	__u8 why = 0;

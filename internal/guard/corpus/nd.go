@@ -27,7 +27,10 @@ func neighbours() []Vector {
 		bad("D22", "own advertisement with the victim's MAC", reason.NDSpoofMAC, nd(M6, allNodes, advert(o, M6, lla(2, B)))),
 		bad("D23", "own advertisement with the victim's MAC and no override (RFC 4429)", reason.NDSpoofMAC, nd(M6, allNodes, advert(0, M6, lla(2, B)))),
 		bad("D24", "node information, home agents, mobile prefixes, SEND, FMIPv6", reason.ICMP6Type, types6(139, 140, 144, 145, 146, 147, 148, 149, 154)...),
-		bad("D27", "duplicate detection of the victim's link-local", reason.LLTaken, nd(Any6, solicitedNode(BLL), solicit(BLL))),
+		{
+			ID: "D27", Case: "neighbour discovery: duplicate detection of the victim's link-local, to be answered with the conflict",
+			Frames: one(nd(Any6, solicitedNode(BLL), solicit(BLL))), Want: taken(reason.NeighbourSolicit),
+		},
 		bad("D29", "advertisement of berth's link-local", reason.NDTarget, nd(LL, allNodes, advert(o, berthLL, lla(2, M)))),
 		bad("D30", "advertisement of the subnet's routers", reason.NDTarget, nd(LL, allNodes, advert(o, ip("2001:db8:1::"), lla(2, M)))),
 		bad("D35", "advertisement of an address of a prefix that is not granted", reason.NDTarget, nd(LL, allNodes, advert(o, granted, lla(2, M)))),
