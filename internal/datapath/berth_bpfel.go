@@ -93,6 +93,9 @@ type berthNicRules struct {
 	}
 	Answer4 [2]uint32
 	Types   [8]uint16
+	Vlans   [8]uint16
+	Nvlans  uint8
+	Pad     [7]uint8
 	Name    [16]uint8
 }
 

@@ -38,6 +38,7 @@ const (
 	maxMACs    = 16
 	maxInline  = 8 // more permitted sources than this go to the trie
 	maxTypes   = 8
+	maxVLANs   = 8
 	maxAnswers = 2
 	maxName    = 15
 	nanosecond = 1_000_000_000
@@ -53,6 +54,8 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 		return v, fmt.Errorf("NIC name %q: want 1 to %d bytes", name, maxName)
 	case len(r.MACs) > maxMACs:
 		return v, fmt.Errorf("NIC %s: %d MACs, at most %d", name, len(r.MACs), maxMACs)
+	case len(r.VLANs) > maxVLANs:
+		return v, fmt.Errorf("NIC %s: %d VLANs, at most %d", name, len(r.VLANs), maxVLANs)
 	case len(r.Ethertypes) > maxTypes:
 		return v, fmt.Errorf("NIC %s: %d ethertypes, at most %d", name, len(r.Ethertypes), maxTypes)
 	case len(r.Locals) > nic.MaxLinkLocals:
@@ -66,7 +69,8 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 	if r.Closed {
 		return v, nil
 	}
-	v.Nmacs, v.Ntypes = uint8(len(r.MACs)), uint8(len(r.Ethertypes))
+	v.Nmacs, v.Ntypes, v.Nvlans = uint8(len(r.MACs)), uint8(len(r.Ethertypes)), uint8(len(r.VLANs))
+	copy(v.Vlans[:], r.VLANs)
 	for i, m := range r.MACs {
 		v.Macs[i] = mac64(m)
 	}
@@ -143,6 +147,9 @@ func decodeRules(v *berthNicRules, inTrie, inTrie6 []netip.Prefix) guard.Rules {
 	}
 	if v.Ntypes > 0 {
 		r.Ethertypes = append(r.Ethertypes, v.Types[:v.Ntypes]...)
+	}
+	if v.Nvlans > 0 {
+		r.VLANs = append(r.VLANs, v.Vlans[:v.Nvlans]...)
 	}
 	if v.CostNs > 0 {
 		r.Rate = nic.Rate{PerSecond: uint32(nanosecond / v.CostNs), Burst: v.Burst}

@@ -194,6 +194,7 @@ func variants() map[string]guard.Rules {
 	add("off", func(b *nic.Binding) { b.Guard.Mode = nic.Off })
 	add("router", func(b *nic.Binding) { b.Guard.Router = true })
 	add("suspended", func(b *nic.Binding) { b.Suspended = true })
+	add("trunk", func(b *nic.Binding) { b.Guard.AllowVLANs = []uint16{1, 42} })
 	add("no nd", func(b *nic.Binding) { b.Guard.Checks.ND = false })
 	add("no mac", func(b *nic.Binding) { b.Guard.Checks.MAC = false })
 	add("no arp", func(b *nic.Binding) { b.Guard.Checks.ARP = false })

@@ -13,6 +13,7 @@ type Frame struct {
 	// Tagged says that the kernel has moved a VLAN tag out of Data into the
 	// frame's metadata, as it does on receive.
 	Tagged bool
+	VID    uint16 // of that tag; 0 if it is not 802.1Q
 }
 
 const (
@@ -20,6 +21,7 @@ const (
 	typeARP  = 0x0806
 	typeRARP = 0x8035
 	typeIPv6 = 0x86dd
+	typeVLAN = 0x8100
 
 	// minEthertype: smaller values are an 802.3 length (IEEE 802.3 3.2.6).
 	minEthertype = 0x0600
@@ -44,20 +46,22 @@ type l2 struct {
 	ethertype uint16 // 0: LLC that is not SNAP
 	off       int    // of the payload
 	tagged    bool
+	vid       uint16 // of the only tag, if that is 802.1Q; else 0
 	llc       bool
 	tooDeep   bool // more tags than are looked behind
 	short     bool // the frame ends within the link-layer headers
 }
 
 func parseL2(f Frame) l2 {
-	h := l2{off: 14, tagged: f.Tagged}
+	h := l2{off: 14, tagged: f.Tagged, vid: f.VID}
 	if len(f.Data) < 14 {
 		h.short = true
 		return h
 	}
 	h.ethertype = be16(f.Data, 12)
 	for n := 0; isTPID(h.ethertype); n++ {
-		h.tagged = true
+		only := !h.tagged && h.ethertype == typeVLAN
+		h.tagged, h.vid = true, 0
 		if n == maxTags {
 			h.tooDeep = true
 			return h
@@ -65,6 +69,9 @@ func parseL2(f Frame) l2 {
 		if len(f.Data) < h.off+4 {
 			h.short = true
 			return h
+		}
+		if only {
+			h.vid = be16(f.Data, h.off) & 0xfff
 		}
 		h.ethertype = be16(f.Data, h.off+2)
 		h.off += 4

@@ -39,6 +39,7 @@ type Rules struct {
 	Segment    uint32       // where link-locals are told apart: the bridge, or the link itself
 	Answer4    []netip.Addr // ARP requests for these are taken, sorted
 	Answer6    []netip.Addr // neighbour solicitations for these are taken, sorted
+	VLANs      []uint16     // permitted 802.1Q tags, sorted
 	Ethertypes []uint16     // beyond IPv4, ARP and IPv6, sorted
 	Rate       nic.Rate     // of what is handed up
 }
@@ -54,6 +55,7 @@ func Compile(b *nic.Binding) Rules {
 		Router:     b.Guard.Router,
 		MACs:       append([]nic.MAC{b.MAC}, b.Guard.AllowMACs...),
 		Ethertypes: slices.Clone(b.Guard.AllowEthertypes),
+		VLANs:      slices.Clone(b.Guard.AllowVLANs),
 		Rate:       b.Guard.Rate,
 	}
 	if b.Guard.Mode != nic.Off {
@@ -65,6 +67,7 @@ func Compile(b *nic.Binding) Rules {
 	}
 	r.compile6(b)
 	slices.Sort(r.Ethertypes)
+	slices.Sort(r.VLANs)
 	slices.SortFunc(r.MACs[1:], func(x, y nic.MAC) int { return slices.Compare(x[:], y[:]) })
 	return r
 }
@@ -192,7 +195,8 @@ func (r *Rules) Base() uint64 {
 			d = append(d, a.AsSlice()...)
 		}
 	}
-	for _, t := range r.Ethertypes {
+	d.number(uint32(len(r.VLANs)))
+	for _, t := range slices.Concat(r.VLANs, r.Ethertypes) {
 		d = binary.BigEndian.AppendUint16(d, t)
 	}
 	return d.sum()

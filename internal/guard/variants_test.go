@@ -53,8 +53,7 @@ func join(ms ...map[string][]corpus.Want) map[string][]corpus.Want {
 }
 
 // Every variant of the binding changes the outcome of its own vectors, and of
-// no other one. There is no trunk among them (U7): VLAN tags are dropped on
-// every NIC. Checks that are off (U5) have a test of their own; an unmanaged
+// no other one. Checks that are off (U5) have a test of their own; an unmanaged
 // port, two NICs of a VM and a MAC on two bridges (U8, U10, U11) are shown on
 // the wire.
 func TestVariants(t *testing.T) {
@@ -102,6 +101,10 @@ func variants4() []variant {
 		{
 			name: "U6: VRRP MAC granted", change: func(b *nic.Binding) { b.Guard.AllowMACs = []nic.MAC{corpus.V} },
 			flips: all(passes(), "A13", "C26", "D37"),
+		},
+		{
+			name: "U7: a trunk of VLAN 42", change: func(b *nic.Binding) { b.Guard.AllowVLANs = []uint16{42} },
+			flips: map[string][]corpus.Want{"H10": drops(reason.IP4Spoof), "H11": drops(reason.ARPSpoofIP), "H12": passes(), "H203": drops(reason.NDTarget), "N16": passes()},
 		},
 		{
 			name: "ethertype granted", change: func(b *nic.Binding) { b.Guard.AllowEthertypes = []uint16{0x88cc} },
@@ -250,5 +253,32 @@ func routers() []variant {
 		{name: "U9: router", change: func(b *nic.Binding) { b.Guard.Router = true }, flips: router},
 		{name: "U9: router that advertises", change: func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise = true, true }, flips: advertises},
 		{name: "U12: the site's routers", change: func(b *nic.Binding) { b.RA.Mode = nic.RASite }, flips: site},
+	}
+}
+
+// The kernel moves a tag into the frame's metadata on receive: it is the same
+// tag, and one behind it is a second.
+func TestTrunkTagInMetadata(t *testing.T) {
+	b := corpus.Binding()
+	b.Guard.AllowVLANs = []uint16{42}
+	r := guard.Compile(b)
+	own := corpus.From6(corpus.M6)
+	stacked := slices.Concat(own[:12], []byte{0x81, 0, 0, 42}, own[12:])
+	for name, c := range map[string]struct {
+		frame guard.Frame
+		want  guard.Verdict
+	}{
+		"granted":                {guard.Frame{Data: own, Tagged: true, VID: 42}, guard.Verdict{}},
+		"another":                {guard.Frame{Data: own, Tagged: true, VID: 43}, dropped(reason.VLANTag)},
+		"priority tag":           {guard.Frame{Data: own, Tagged: true}, dropped(reason.VLANTag)},
+		"granted behind granted": {guard.Frame{Data: stacked, Tagged: true, VID: 42}, dropped(reason.VLANTag)},
+		"in the frame":           {guard.Frame{Data: stacked}, guard.Verdict{}},
+		"another's address":      {guard.Frame{Data: corpus.From6(corpus.B6), Tagged: true, VID: 42}, dropped(reason.IP6Spoof)},
+		"a solicitation":         {guard.Frame{Data: corpus.Solicit(corpus.LL), Tagged: true, VID: 42}, dropped(reason.NDFragment)},
+		"a router advertisement": {guard.Frame{Data: corpus.Advertise(corpus.LL), Tagged: true, VID: 42}, dropped(reason.RARogue)},
+	} {
+		if got := guard.FromGuest(&r, c.frame); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
 	}
 }

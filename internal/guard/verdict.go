@@ -272,7 +272,7 @@ func (r *Rules) check6(f Frame, p *ip6, c *claims) reason.Reason {
 func (r *Rules) checkL2(f Frame, h l2) reason.Reason {
 	if r.Check.L2 {
 		switch {
-		case h.tagged:
+		case h.tagged && !slices.Contains(r.VLANs, h.vid):
 			return reason.VLANTag
 		case h.llc:
 			return reason.LLC

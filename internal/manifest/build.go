@@ -87,6 +87,7 @@ func (b *builder) guard(g rawGuard) nic.Guard {
 		AllowAddresses:  each(b, "guard.allow-addresses", g.AllowAddresses, parseAllow),
 		AllowMACs:       each(b, "guard.allow-macs", g.AllowMACs, parseMAC),
 		AllowEthertypes: each(b, "guard.allow-ethertypes", g.AllowEthertypes, parseEthertype),
+		AllowVLANs:      each(b, "guard.allow-vlans", g.AllowVLANs, parseVLAN),
 		Router:          *g.Router,
 		Advertise:       *g.Advertise,
 		Routers:         each(b, "guard.routers", g.Routers, parseAddr6),

@@ -107,6 +107,7 @@ func rawGuardOf(g *nic.Guard) *rawGuard {
 		Checks:          &rawChecks{MAC: ptr(g.Checks.MAC), ARP: ptr(g.Checks.ARP), ND: ptr(g.Checks.ND), IP: ptr(g.Checks.IP), L2: ptr(g.Checks.L2)},
 		AllowAddresses:  texts(g.AllowAddresses, netip.Prefix.String),
 		AllowMACs:       texts(g.AllowMACs, nic.MAC.String),
+		AllowVLANs:      texts(g.AllowVLANs, func(v uint16) string { return strconv.Itoa(int(v)) }),
 		AllowEthertypes: texts(g.AllowEthertypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }),
 		Router:          ptr(g.Router),
 		Advertise:       ptr(g.Advertise),

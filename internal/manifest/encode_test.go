@@ -204,6 +204,7 @@ func (m maker) guard() nic.Guard {
 		g.AllowAddresses = []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16"), netip.MustParsePrefix("203.0.113.9/32"), netip.MustParsePrefix("2001:db8:20::/64")}
 		g.AllowMACs = []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}
 		g.AllowEthertypes = []uint16{0x88cc, 0x0600}
+		g.AllowVLANs = []uint16{1, 4094}
 		g.Routers = []netip.Addr{netip.MustParseAddr("fe80::3"), netip.MustParseAddr("fe80::1")}
 	}
 	return g

@@ -62,7 +62,7 @@ func TestParseEverything(t *testing.T) {
 "ra":{"mode":"serve","interval":4,"lifetime":"none","preference":"high","hop-limit":255,"preferred":"30m","valid":"infinite","off-link":false,
 "autonomous":true,"multicast":true,"routes":[{"to":"::/0","preference":"low","lifetime":"infinite"}],"pref64":"64:ff9b::/96"},
 "guard":{"mode":"audit","rate":{"per-second":5,"burst":6},"checks":{"mac":false,"arp":true,"nd":false,"ip":false,"l2":true},"allow-addresses":["203.0.113.9","10.20.0.0/16","2001:db8:20::9"],
-"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"router":true,"advertise":true,"routers":["fe80::3","FE80::2"]}}`
+"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"allow-vlans":["42","7"],"router":true,"advertise":true,"routers":["fe80::3","FE80::2"]}}`
 	text = strings.Replace(text, `"t2":"1h0m"`, `"t2":"59m59s"`, 1)
 	nets, problems := ParseNetworks("n.yaml", []byte("network: lan\n"))
 	r := Parse("f.json", []byte(text), nets)
@@ -106,7 +106,7 @@ func TestParseEverything(t *testing.T) {
 		},
 		Guard: nic.Guard{
 			Mode: nic.Audit, Checks: nic.Checks{ARP: true, L2: true}, AllowAddresses: []netip.Prefix{p("203.0.113.9/32"), p("10.20.0.0/16"), p("2001:db8:20::9/128")},
-			AllowMACs: []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}, AllowEthertypes: []uint16{0x88cc}, Router: true, Advertise: true, Rate: nic.Rate{PerSecond: 5, Burst: 6},
+			AllowMACs: []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}, AllowEthertypes: []uint16{0x88cc}, AllowVLANs: []uint16{42, 7}, Router: true, Advertise: true, Rate: nic.Rate{PerSecond: 5, Burst: 6},
 			Routers: []netip.Addr{a("fe80::3"), a("fe80::2")},
 		},
 		Origin: nic.Origin{File: "f.json", Line: 1},
@@ -221,6 +221,8 @@ func wrong() []mistake {
 		{"guard.allow-addresses", "guard:\n  allow-addresses: [0.0.0.0/0]\n", `f:4:21: guard.allow-addresses[0] "0.0.0.0/0": a prefix shorter than /8 would allow nearly any source`},
 		{"guard.allow-macs", "guard: {allow-macs: [\"ff:ff:ff:ff:ff:ff\"]}\n", `f:3:22: guard.allow-macs[0] "ff:ff:ff:ff:ff:ff": a group address (IEEE 802 I/G bit) cannot be a source`},
 		{"guard.allow-macs", "guard: {allow-macs: [a0-11]}\n", `f:3:22: guard.allow-macs[0] "a0-11": not a MAC address; want six octets like 52:54:00:aa:00:01`},
+		{"guard.allow-vlans", "guard: {allow-vlans: [4095]}\n", `f:3:23: guard.allow-vlans[0] "4095": not a VLAN: want 1 to 4094 (IEEE 802.1Q 9.6)`},
+		{"guard.allow-vlans", "guard: {allow-vlans: [lan]}\n", `f:3:23: guard.allow-vlans[0] "lan": not a VLAN from 1 to 4094`},
 		{"guard.allow-ethertypes", "guard: {allow-ethertypes: [0x0800]}\n", `f:3:28: guard.allow-ethertypes[0] "0x0800": IPv4, ARP and IPv6 have rules of their own and are not listed`},
 		{"guard.allow-ethertypes", "guard: {allow-ethertypes: [lldp]}\n", `f:3:28: guard.allow-ethertypes[0] "lldp": not an ethertype such as 0x88cc`},
 		{"guard.router", "guard: {router: maybe}\n", `f:3:17: guard.router "maybe": must be true or false`},

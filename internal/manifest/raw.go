@@ -135,6 +135,7 @@ type rawGuard struct {
 	AllowAddresses  []string   `json:"allow-addresses,omitzero"`
 	AllowMACs       []string   `json:"allow-macs,omitzero"`
 	AllowEthertypes []string   `json:"allow-ethertypes,omitzero"`
+	AllowVLANs      []string   `json:"allow-vlans,omitzero"`
 	Router          *bool      `json:"router,omitempty"`
 	Advertise       *bool      `json:"advertise,omitempty"`
 	Routers         []string   `json:"routers,omitzero"`

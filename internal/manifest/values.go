@@ -87,6 +87,14 @@ func parseAllow(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
+func parseVLAN(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return 0, errors.New("not a VLAN from 1 to 4094")
+	}
+	return uint16(n), nil
+}
+
 func parseEthertype(s string) (uint16, error) {
 	h, ok := strings.CutPrefix(strings.ToLower(s), "0x")
 	n, err := strconv.ParseUint(h, 16, 16)

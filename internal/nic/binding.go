@@ -161,6 +161,7 @@ type Guard struct {
 	AllowAddresses  []netip.Prefix // further sources: fail-over addresses, routed prefixes
 	AllowMACs       []MAC          // further Ethernet sources, such as a VRRP virtual MAC
 	AllowEthertypes []uint16       // beyond IPv4, ARP (and IPv6 where it is open)
+	AllowVLANs      []uint16       // 802.1Q tags, 1 to 4094: what they hold is judged as if untagged
 	Router          bool           // redirects, IGMP and MLD queries, routing protocols, NA with the router flag
 	Advertise       bool           // router advertisements of the guest's own; meant for a router
 	Routers         []netip.Addr   // link-locals of the site's routers besides Gateway6: no guest's on the segment

@@ -18,6 +18,7 @@ const (
 	MaxAllowAddresses = 65536
 	MaxAllowMACs      = 15
 	MaxEthertypes     = 8
+	MaxVLANs          = 8
 	MaxRouters        = 4
 	MaxTags           = 64
 

@@ -20,6 +20,7 @@ func (c *checker) guard() {
 	c.allowAddresses()
 	c.allowMACs()
 	c.ethertypes()
+	c.vlans()
 	c.routers()
 }
 
@@ -84,6 +85,24 @@ func (c *checker) allowMACs() {
 		} else {
 			seen[m] = field
 		}
+	}
+}
+
+func (c *checker) vlans() {
+	list := c.b.Guard.AllowVLANs
+	if n := len(list); n > MaxVLANs {
+		c.bad("guard.allow-vlans", fmt.Sprint(n), "at most %d entries", MaxVLANs)
+		return
+	}
+	seen := map[uint16]int{}
+	for i, v := range list {
+		field, value := at("guard.allow-vlans", i), fmt.Sprint(v)
+		if v == 0 || v > 4094 {
+			c.bad(field, value, "not a VLAN: want 1 to 4094 (IEEE 802.1Q 9.6)")
+		} else if j, ok := seen[v]; ok {
+			c.bad(field, value, "the same VLAN as %s", at("guard.allow-vlans", j))
+		}
+		seen[v] = i
 	}
 }
 

@@ -132,6 +132,8 @@ func TestValidate(t *testing.T) {
 		{"allow own MAC", func(b *nic.Binding) { b.Guard.AllowMACs[0] = b.MAC }, []string{`guard.allow-macs[0] "52:54:00:aa:00:01": the same address as mac`}},
 		{"allow group MAC", func(b *nic.Binding) { b.Guard.AllowMACs[0] = nic.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }, []string{`guard.allow-macs[0] "ff:ff:ff:ff:ff:ff": a group address (IEEE 802 I/G bit) cannot be a source`}},
 		{"too many MACs", func(b *nic.Binding) { b.Guard.AllowMACs = make([]nic.MAC, 16) }, []string{`guard.allow-macs "16": at most 15 entries`}},
+		{"VLAN", func(b *nic.Binding) { b.Guard.AllowVLANs = []uint16{0, 42, 42} }, []string{`guard.allow-vlans[0] "0": not a VLAN: want 1 to 4094 (IEEE 802.1Q 9.6)`, `guard.allow-vlans[2] "42": the same VLAN as guard.allow-vlans[1]`}},
+		{"too many VLANs", func(b *nic.Binding) { b.Guard.AllowVLANs = make([]uint16, 9) }, []string{`guard.allow-vlans "9": at most 8 entries`}},
 		{"length", func(b *nic.Binding) { b.Guard.AllowEthertypes[0] = 0x5ff }, []string{`guard.allow-ethertypes[0] "0x05ff": below 0x0600 it is a length, not a type (IEEE 802.3)`}},
 		{"IPv4 type", func(b *nic.Binding) { b.Guard.AllowEthertypes[0] = 0x800 }, []string{`guard.allow-ethertypes[0] "0x0800": IPv4, ARP and IPv6 have rules of their own and are not listed`}},
 		{"RARP type", func(b *nic.Binding) { b.Guard.AllowEthertypes[0] = 0x8035 }, []string{`guard.allow-ethertypes[0] "0x8035": reverse ARP is never allowed`}},

@@ -183,6 +183,9 @@ func (s *site) judge(toGuest bool, data []byte) guard.Verdict {
 	f := guard.Frame{Data: data}
 	if isTagged(data) && len(data) >= minTagged {
 		f = guard.Frame{Data: bytes.Join([][]byte{data[:12], data[16:]}, nil), Tagged: true}
+		if data[12] == 0x81 {
+			f.VID = binary.BigEndian.Uint16(data[14:]) & 0xfff
+		}
 	}
 	if toGuest {
 		return guard.ToGuest(&s.rules, f)

@@ -54,6 +54,9 @@ func modes() []mode {
 		{"VRRP MAC granted", func(b *nic.Binding) { b.Guard.AllowMACs = []nic.MAC{corpus.V} }, routed(map[string]guard.Verdict{
 			"A13": {}, "A01": dropped(reason.MACSpoof), "A11": dropped(reason.MACSpoof), "C24": dropped(reason.ARPSpoofMAC),
 		})},
+		{"trunk", func(b *nic.Binding) { b.Guard.AllowVLANs = []uint16{42} }, routed(map[string]guard.Verdict{
+			"H09": dropped(reason.VLANTag), "H10": dropped(reason.IP4Spoof), "H11": dropped(reason.ARPSpoofIP), "H12": {}, "H15": dropped(reason.VLANTag),
+		})},
 		{"router", func(b *nic.Binding) { b.Guard.Router = true }, routed(map[string]guard.Verdict{
 			"E17": {}, "L01": {}, "L05": {}, "B01": dropped(reason.IP4Spoof), "D05": {}, "E16": {}, "L08": {}, "D02": dropped(reason.NDTarget),
 		})},

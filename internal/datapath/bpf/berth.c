@@ -186,10 +186,20 @@ static __always_inline void audit(struct __sk_buff *skb, struct nic_state *s, __
 	show(skb, s, why | SAMPLE_AUDIT);
 }
 
+/* frame_of notes the tag that the kernel has moved out of the frame. */
+static __always_inline struct frame frame_of(struct __sk_buff *skb)
+{
+	struct frame f = {.skb = skb, .len = skb->len, .tagged = !!skb->vlan_present};
+
+	if (f.tagged && skb->vlan_proto == bpf_htons(0x8100))
+		f.vid = skb->vlan_tci & 0xfff;
+	return f;
+}
+
 SEC("tc")
 int from_guest(struct __sk_buff *skb)
 {
-	struct frame f = {.skb = skb, .len = skb->len, .tagged = !!skb->vlan_present};
+	struct frame f = frame_of(skb);
 	__u32 key = skb->ifindex;
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
@@ -217,7 +227,7 @@ int from_guest(struct __sk_buff *skb)
 SEC("tc")
 int to_guest(struct __sk_buff *skb)
 {
-	struct frame f = {.skb = skb, .len = skb->len, .tagged = !!skb->vlan_present};
+	struct frame f = frame_of(skb);
 	__u32 key = skb->ifindex;
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);

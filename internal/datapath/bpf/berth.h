@@ -21,6 +21,7 @@
 #define MAX_ROUTERS 4 /* of the site, besides the gateway */
 #define MAX_ANSWERS 2 /* of each family: what berth answers for */
 #define MAX_TYPES 8
+#define MAX_VLANS 8
 #define MAX_HEADERS 8     /* extension headers looked behind */
 #define MAX_TLVS 16       /* options looked at in one of them */
 #define MAX_ND_OPTIONS 16 /* of one message */
@@ -96,6 +97,8 @@ struct nic_rules {
 	struct in6 answer6[MAX_ANSWERS];
 	__be32 answer4[MAX_ANSWERS];
 	__u16 types[MAX_TYPES];
+	__u16 vlans[MAX_VLANS];
+	__u8 nvlans, pad[7];
 	__u8 name[16];
 };
 

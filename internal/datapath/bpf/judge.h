@@ -178,10 +178,21 @@ static __always_inline int permits(const struct nic_rules *r, __u16 ethertype)
 	return 0;
 }
 
+static __always_inline int may_tag(const struct nic_rules *r, __u16 vid)
+{
+	for (int i = 0; i < MAX_VLANS; i++) {
+		if (i >= r->nvlans)
+			break;
+		if (r->vlans[i] == vid)
+			return 1;
+	}
+	return 0;
+}
+
 static __always_inline __u8 check_l2(const struct nic_rules *r, const struct frame *f)
 {
 	if (r->flags & RULE_CHECK_L2) {
-		if (f->tagged)
+		if (f->tagged && !may_tag(r, f->vid))
 			return REASON_VLAN_TAG;
 		if (f->llc)
 			return REASON_LLC;

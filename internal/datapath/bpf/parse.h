@@ -13,6 +13,7 @@ struct frame {
 	__u64 dmac, smac;
 	__u16 ethertype; /* innermost; 0: LLC that is not SNAP */
 	__u32 off;       /* of its payload */
+	__u16 vid;       /* of the only tag, if that is 802.1Q; else 0 */
 	__u8 tagged, llc, too_deep, truncated;
 };
 
@@ -55,7 +56,7 @@ static __always_inline void parse_snap(struct frame *f)
 
 static __always_inline void parse_l2(struct frame *f)
 {
-	__u8 eth[14], tag[4];
+	__u8 eth[14], tag[4], only;
 
 	f->off = 14;
 	if (bpf_skb_load_bytes(f->skb, 0, eth, sizeof(eth)) < 0) {
@@ -68,11 +69,15 @@ static __always_inline void parse_l2(struct frame *f)
 	for (int n = 0; n < MAX_TAGS; n++) {
 		if (!is_tpid(f->ethertype))
 			break;
+		only = !f->tagged && f->ethertype == 0x8100;
 		f->tagged = 1;
+		f->vid = 0;
 		if (bpf_skb_load_bytes(f->skb, f->off, tag, sizeof(tag)) < 0) {
 			f->truncated = 1;
 			return;
 		}
+		if (only)
+			f->vid = ((__u16)tag[0] << 8 | tag[1]) & 0xfff;
 		f->ethertype = (__u16)tag[2] << 8 | tag[3];
 		f->off += 4;
 	}
