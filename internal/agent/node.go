@@ -137,11 +137,11 @@ func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want plan.Want, l pla
 	if err != nil {
 		return fmt.Errorf("read link-locals of NIC %s: %w", n.Name, err)
 	}
-	_, answering := a.answerer.Answering()[index]
+	told, answering := a.answerer.Setting(index)
 	n.Installed = &api.Installed{
 		Attach: attach.String(), Mode: rules.Mode(), MACs: append([]nic.MAC{}, rules.MACs...),
 		Sources: append(append([]netip.Prefix{}, rules.IP4...), rules.IP6...), LinkLocal: linkLocals(&rules, claimed), IPv6: rules.IPv6,
-		ServerID: a.answerer.ServerIDs()[index], Answering: answering,
+		ServerID: told.ServerID, Answering: answering,
 		InForce: want.Binding != nil && rules.Digest() == want.DigestOn(l) && answering && attach != plan.Detached,
 	}
 	c, ok, err := a.opt.Kernel.Counters(index)

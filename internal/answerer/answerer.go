@@ -6,7 +6,6 @@
 package answerer
 
 import (
-	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -181,15 +180,15 @@ func (a *Answerer) Answering() map[int]uint64 {
 	return m
 }
 
-// ServerIDs returns the DHCPv4 server identifier in use on each ifindex.
-func (a *Answerer) ServerIDs() map[int]netip.Addr {
+// Setting returns what the NIC on an ifindex is answered; false if nothing.
+func (a *Answerer) Setting(index int) (Setting, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	m := make(map[int]netip.Addr, len(a.ports))
-	for index, p := range maps.All(a.ports) {
-		m[index] = p.setting.ServerID
+	p := a.ports[index]
+	if p == nil {
+		return Setting{}, false
 	}
-	return m
+	return p.setting, true
 }
 
 // Punt takes one frame that the kernel handed up. The bytes are copied if
