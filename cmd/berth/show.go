@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
 )
 
@@ -123,11 +124,7 @@ func addresses(x api.Answer) string {
 	const shown = 2
 	var parts []string
 	for _, p := range x.Addresses[:min(shown, len(x.Addresses))] {
-		if p.IsSingleIP() {
-			parts = append(parts, p.Addr().String())
-		} else {
-			parts = append(parts, p.String())
-		}
+		parts = append(parts, nic.ShortPrefix(p))
 	}
 	if more := len(x.Addresses) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("+%d", more))

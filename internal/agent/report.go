@@ -121,7 +121,7 @@ func (a *Agent) reportExchange(x answerer.Exchange) {
 	case x.Answer != "":
 		e.Kind, e.Text = "answered", x.Request+" -> "+x.Answer
 		for _, p := range x.Addresses {
-			e.Text += " " + plain(p)
+			e.Text += " " + nic.ShortPrefix(p)
 		}
 	case x.Reason != reason.None:
 		e.Text += " ignored: " + x.Reason.Text()
@@ -225,13 +225,5 @@ func icmp6Name(kind byte) string {
 func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 
 func addr6(b []byte) netip.Addr { return netip.AddrFrom16([16]byte(b)) }
-
-// plain prints a prefix, without its length if it is one address.
-func plain(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
 
 func addr4(b []byte) netip.Addr { return netip.AddrFrom4([4]byte(b)) }

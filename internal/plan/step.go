@@ -97,7 +97,7 @@ func describeRules(r *guard.Rules) string {
 	}
 	var sources []string
 	for _, p := range slices.Concat(r.IP4, r.IP6) {
-		sources = append(sources, plain(p))
+		sources = append(sources, nic.ShortPrefix(p))
 	}
 	return strings.TrimSpace(strings.Join(parts, " ") + " " + shorten(sources))
 }
@@ -105,7 +105,7 @@ func describeRules(r *guard.Rules) string {
 func describeRoutes(w route.Want) string {
 	var parts []string
 	for _, r := range w.Routes {
-		parts = append(parts, plain(r.To))
+		parts = append(parts, nic.ShortPrefix(r.To))
 	}
 	return shorten(parts)
 }
@@ -117,14 +117,6 @@ func shorten(parts []string) string {
 		parts = append(slices.Clone(parts[:most]), fmt.Sprintf("and %d more", len(parts)-most))
 	}
 	return strings.Join(parts, " ")
-}
-
-// plain prints a prefix, without its length if it is one address.
-func plain(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
 }
 
 // describeAnswer says what the NIC is told, of both families.
