@@ -42,7 +42,14 @@ type Binding struct {
 	Delegated []netip.Prefix // prefixes that are wholly the NIC's, given by DHCPv6 as IA_PD
 
 	Routed     bool // the host routes to this NIC: no bridge, host routes for all it has
+	Routing    Routing
 	Neighbours Neighbours
+
+	// Group names NICs that belong together, such as all of one VM: DHCPv4 of
+	// one that leaves by another is answered as its own. "": none.
+	Group    string
+	Shared   []Shared // addresses held together with other NICs of the network
+	ServedBy ServedBy
 
 	DHCP4 DHCP4
 	DHCP6 DHCP6
@@ -52,6 +59,33 @@ type Binding struct {
 
 	Origin Origin
 }
+
+// Routing is where the host routes of a routed NIC are, and who is told.
+type Routing struct {
+	Table  uint32 // routing table, also for what comes from the NIC; zero: the main one
+	Uplink string // host interface towards the site, on which its addresses are answered for and announced; "": none
+}
+
+// Shared are addresses that several NICs of one network may use, for one to
+// take over from another (fail-over). All that name the same group share them,
+// nobody else in the network may have them.
+type Shared struct {
+	Group     string
+	Addresses []netip.Addr
+	// VRID is the VRRP virtual router they are the addresses of (RFC 9568): its
+	// advertisements may be sent, and its virtual MACs used. Zero: none.
+	VRID uint8
+}
+
+// ServedBy says whose DHCP and router advertisements the NIC's link has.
+type ServedBy uint8
+
+// The choices.
+const (
+	ServedByBerth  ServedBy = iota // berth's alone: nothing of it leaves or reaches the NIC
+	ServedBySite                   // the site's servers: the guest's requests pass, and their answers
+	ServedByTenant                 // the tenant's own: the guest may be a server and a router itself
+)
 
 // Route is one classless static route, RFC 3442. An unspecified Via means
 // that the destination is on link.
@@ -82,6 +116,7 @@ type DHCP4 struct {
 	NoRouterWithRoutes bool
 	RapidCommit        bool    // RFC 4039
 	Relay              bool    // messages with giaddr are answered to the relay
+	AnyClient          bool    // whatever its chaddr: the NIC's MAC is not held against it
 	V6OnlyWait         Seconds // option 108, RFC 8925; zero: not offered
 
 	Options  []Option // further options, by code; they win over derived ones
@@ -164,8 +199,15 @@ type Guard struct {
 	AllowVLANs      []uint16       // 802.1Q tags, 1 to 4094: what they hold is judged as if untagged
 	Router          bool           // redirects, IGMP and MLD queries, routing protocols, NA with the router flag
 	Advertise       bool           // router advertisements of the guest's own; meant for a router
+	Peers           []MACRange     // Ethernet sources that may reach the NIC; none: all
 	Routers         []netip.Addr   // link-locals of the site's routers besides Gateway6: no guest's on the segment
 	Rate            Rate           // what the guest asks, handed up; never zero
+}
+
+// MACRange is all MACs that begin with the first Bits bits of one.
+type MACRange struct {
+	MAC  MAC // the bits beyond are zero
+	Bits uint8
 }
 
 // Origin says where a binding was declared.

@@ -22,6 +22,7 @@ func (b *Binding) print(w io.Writer) {
 	c.Origin = Origin{}
 	_, _ = fmt.Fprintf(w, "%+v %q", c, []any{
 		c.NIC, c.Network, c.Hostname, c.Domain, c.Search, c.CaptivePortal, c.Tags,
+		c.Group, c.Shared, c.Routing.Uplink,
 		c.DHCP4.Boot, c.DHCP4.BootArch, c.DHCP4.BootIPXE,
 		c.DHCP6.BootURL, c.DHCP6.BootArgs, c.DHCP6.BootArch,
 	}) // a hash takes everything

@@ -17,6 +17,7 @@ var infos = [...]Info{
 	{ToBerth, "to-berth", "sent to berth's own MAC, which takes DHCP and solicitations only", "guard"},
 	{NDRouter, "nd-router", "neighbour advertisement with the router flag from a NIC that is no router", "guard"},
 	{AsBerth, "as-berth", "the site speaks as berth towards the NIC: from its MAC or link-local, or for that", "guard"},
+	{PeerForeign, "peer-foreign", "towards the NIC, from an Ethernet source that is none of its peers", "guard"},
 	{ARPMalformed, "arp-malformed", "ARP whose hardware, protocol, hlen or plen is not Ethernet and IPv4", "guard"},
 	{ARPOpcode, "arp-opcode", "ARP that is neither request nor reply", "guard"},
 	{ARPSpoofMAC, "arp-spoof-mac", "ARP sender hardware address is not one of the NIC's MACs", "guard"},
@@ -32,7 +33,7 @@ var infos = [...]Info{
 	{FragmentBcast, "fragment-broadcast", "a fragment to the limited broadcast address", "guard"},
 	{ICMPRedirect, "icmp-redirect", "ICMP redirect from a NIC that is no router", "guard"},
 	{IGMPQuery, "igmp-query", "IGMP query or router message from a NIC that is no router", "guard"},
-	{RoutingControl, "routing-control", "routing protocol multicast from a NIC that is no router", "guard"},
+	{RoutingControl, "routing-control", "routing protocol multicast from a NIC that is no router, or VRRP of a group it has no share in", "guard"},
 	{IP6Malformed, "ip6-malformed", "IPv6 version or payload length do not fit the frame", "guard"},
 	{IP6Spoof, "ip6-spoof", "the IPv6 source is not one of the NIC's addresses", "guard"},
 	{IP6Chain, "ip6-chain", "IPv6 extension headers that hide what the packet is", "guard"},
@@ -91,4 +92,5 @@ var infos = [...]Info{
 	{WaitClosed, "closed", "it has no binding: nothing passes", "plan"},
 	{WaitMoved, "moved", "the interface was moved to another network namespace", "plan"},
 	{WaitServerID, "no-server-id", "server-id is `interface` and the interface has no IPv4 address", "plan"},
+	{WaitHook, "hook", "a site's hook before the change has failed or is still running", "plan"},
 }

@@ -29,6 +29,8 @@ const (
 	ToBerth Reason = 10 // sent to the MAC that berth answers from
 	AsBerth Reason = 12 // the site speaks as berth towards the NIC
 
+	PeerForeign Reason = 13 // towards the NIC, from a MAC that is none of its peers
+
 	ARPMalformed Reason = 16 // hardware, protocol, hlen or plen not Ethernet/IPv4
 	ARPOpcode    Reason = 17 // neither request nor reply
 	ARPSpoofMAC  Reason = 18 // sender hardware address is not the NIC's
@@ -120,6 +122,7 @@ const (
 	WaitClosed      Reason = 103 // matches a managed pattern and has no binding
 	WaitMoved       Reason = 104 // the interface was moved to another namespace
 	WaitServerID    Reason = 105 // the chosen server identifier has no address yet
+	WaitHook        Reason = 106 // a hook before the change has not succeeded
 )
 
 // Info is one row of the list.

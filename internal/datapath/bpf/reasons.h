@@ -16,6 +16,7 @@ enum reason {
 	REASON_TO_BERTH = 10, /* sent to berth's own MAC, which takes DHCP and solicitations only */
 	REASON_ND_ROUTER = 11, /* neighbour advertisement with the router flag from a NIC that is no router */
 	REASON_AS_BERTH = 12, /* the site speaks as berth towards the NIC: from its MAC or link-local, or for that */
+	REASON_PEER_FOREIGN = 13, /* towards the NIC, from an Ethernet source that is none of its peers */
 	REASON_ARP_MALFORMED = 16, /* ARP whose hardware, protocol, hlen or plen is not Ethernet and IPv4 */
 	REASON_ARP_OPCODE = 17, /* ARP that is neither request nor reply */
 	REASON_ARP_SPOOF_MAC = 18, /* ARP sender hardware address is not one of the NIC's MACs */
@@ -31,7 +32,7 @@ enum reason {
 	REASON_FRAGMENT_BROADCAST = 28, /* a fragment to the limited broadcast address */
 	REASON_ICMP_REDIRECT = 29, /* ICMP redirect from a NIC that is no router */
 	REASON_IGMP_QUERY = 30, /* IGMP query or router message from a NIC that is no router */
-	REASON_ROUTING_CONTROL = 31, /* routing protocol multicast from a NIC that is no router */
+	REASON_ROUTING_CONTROL = 31, /* routing protocol multicast from a NIC that is no router, or VRRP of a group it has no share in */
 	REASON_IP6_MALFORMED = 32, /* IPv6 version or payload length do not fit the frame */
 	REASON_IP6_SPOOF = 33, /* the IPv6 source is not one of the NIC's addresses */
 	REASON_IP6_CHAIN = 34, /* IPv6 extension headers that hide what the packet is */
