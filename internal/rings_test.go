@@ -20,7 +20,9 @@ func rings() map[string]int {
 		"internal/nic": 0, "internal/reason": 0, "internal/dnsname": 0,
 		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/dhcp6": 1, "internal/table": 1, "internal/manifest": 1,
 		"internal/nd": 1, "internal/arp": 1, "internal/route": 1,
-		"internal/plan":       2,
+		"internal/plan": 2, "internal/source": 2,
+		// The one inner room that touches the machine: edges write files with it.
+		"internal/disk":       2,
 		"internal/source/dir": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3,
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
 		"internal/agent": 4,
@@ -71,7 +73,7 @@ func TestRings(t *testing.T) {
 
 func checkImport(t *testing.T, room string, ring int, path string) {
 	t.Helper()
-	if why, bad := banned()[path]; bad && ring <= 2 {
+	if why, bad := banned()[path]; bad && ring <= 2 && room != "internal/disk" {
 		t.Errorf("%s (ring %d) imports %s: %s", room, ring, path, why)
 	}
 	other, ours := strings.CutPrefix(path, module)

@@ -125,7 +125,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	bindings.Cache = filepath.Join(cfg.State, "last-good.json")
 	a, err := agent.New(agent.Options{
 		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
-		Dir:     bindings,
+		Sources: []agent.Source{bindings},
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
 		Log:     log,
 		Version: version, Release: kernelRelease(),

@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,14 +21,12 @@ import (
 	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
-	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/route"
-	"github.com/berth-net/berth/internal/source/dir"
+	"github.com/berth-net/berth/internal/source"
 	"github.com/berth-net/berth/internal/store"
-	"github.com/berth-net/berth/internal/table"
 )
 
 const (
@@ -42,13 +39,24 @@ const (
 	keptEvents = 8192
 )
 
+// Source is where bindings come from.
+type Source interface {
+	// Name is the Source of every update.
+	Name() string
+	// Run reads, publishes everything it knows, and does so again after every
+	// change, until ctx ends.
+	Run(ctx context.Context, publish func(source.Update)) error
+	// Refresh reads now and returns when that is published.
+	Refresh(ctx context.Context) error
+}
+
 // Options is what an agent is made of.
 type Options struct {
 	Kernel  *datapath.Kernel
 	Links   *link.Watcher
 	Lock    *lock.Lock
 	Routes  *hostroute.Table
-	Dir     *dir.Source
+	Sources []Source // besides the socket; of two that declare one NIC the earlier has it
 	Store   *store.Store
 	Sender  answerer.Sender
 	DUID    []byte // the server's identifier in DHCPv6
@@ -67,7 +75,7 @@ type Agent struct {
 	started  time.Time
 
 	wake     chan struct{}
-	fromDir  chan dir.Update
+	inbox    inbox
 	requests chan request
 	pings    chan struct{}
 	waiting  atomic.Int32 // requests that wait for the loop
@@ -75,9 +83,9 @@ type Agent struct {
 	book     book
 
 	// Owned by the loop.
-	dir        dir.Update
+	said       map[string]said // by source: the last it has published
 	stored     stored
-	sealed     bool // the directory has been read once
+	sealed     bool // every source has spoken
 	generation uint64
 	wants      plan.Wants
 	claims     map[string]claim  // by NIC: who keeps what in a conflict
@@ -122,7 +130,7 @@ func New(opt Options) (*Agent, error) {
 		opt:       opt,
 		started:   time.Now(),
 		wake:      make(chan struct{}, 1),
-		fromDir:   make(chan dir.Update, 1),
+		said:      map[string]said{},
 		requests:  make(chan request),
 		pings:     make(chan struct{}),
 		claims:    map[string]claim{},
@@ -157,7 +165,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return a.opt.Links.Run(ctx, a.Wake) })
 	g.Go(func() error { return a.opt.Lock.Watch(ctx, a.Wake) })
-	g.Go(func() error { return a.opt.Dir.Run(ctx, a.publishDir) })
+	for _, from := range a.opt.Sources {
+		g.Go(func() error { return from.Run(ctx, a.hear) })
+	}
 	g.Go(func() error { return a.answerer.Advertise(ctx) })
 	g.Go(func() error { return a.loop(ctx) })
 	return g.Wait()
@@ -168,21 +178,6 @@ func (a *Agent) Wake() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
-	}
-}
-
-// publishDir keeps only the newest update: each is everything.
-func (a *Agent) publishDir(u dir.Update) {
-	for {
-		select {
-		case a.fromDir <- u:
-			return
-		default:
-		}
-		select {
-		case <-a.fromDir:
-		default:
-		}
 	}
 }
 
@@ -207,9 +202,6 @@ func (a *Agent) rest(ctx context.Context, longest time.Duration) bool {
 		case <-a.wake:
 			return true
 		case <-timer.C:
-			return true
-		case u := <-a.fromDir:
-			a.takeDir(u)
 			return true
 		case r := <-a.requests:
 			r.do()
@@ -236,17 +228,12 @@ func (a *Agent) pause(pending bool) time.Duration {
 // fresh makes the loop read everything again, files included, so that what is
 // shown next is what is in force now.
 func (a *Agent) fresh(ctx context.Context) error {
-	if err := a.opt.Dir.Refresh(ctx); err != nil {
-		return err
-	}
-	return a.do(ctx, func() {
-		select {
-		case u := <-a.fromDir:
-			a.takeDir(u)
-		default:
+	for _, from := range a.opt.Sources {
+		if err := from.Refresh(ctx); err != nil {
+			return err
 		}
-		a.pass()
-	})
+	}
+	return a.do(ctx, func() { a.pass() })
 }
 
 // ping proves that the loop is alive.
@@ -271,109 +258,4 @@ func (a *Agent) do(ctx context.Context, f func()) error {
 	}
 	<-r.done
 	return nil
-}
-
-func (a *Agent) takeDir(u dir.Update) {
-	first := a.dir.Generation == 0
-	// A store that cannot be read is a source that has not spoken.
-	a.sealed = !slices.ContainsFunc(a.stored.problems, func(p manifest.Problem) bool { return p.NIC == "" })
-	if !first && u.Generation == a.dir.Generation {
-		a.dir.Read = u.Read
-		return
-	}
-	for _, p := range newProblems(a.dir.Problems, u.Problems) {
-		a.opt.Log.Warn("binding rejected", "nic", p.NIC, "err", p)
-		a.Add(api.Event{Time: time.Now(), NIC: p.NIC, Kind: "rejected", Text: p.Error()})
-	}
-	a.dir = u
-	a.merge()
-}
-
-// merge makes the next snapshot of all sources and compiles it. Whoever is in
-// it keeps what it holds against newcomers.
-func (a *Agent) merge() {
-	a.generation++
-	before := a.wants
-	a.wants = plan.Compile(a.snapshot(a.stored))
-	a.claims = map[string]claim{}
-	for name, w := range a.wants.ByNIC {
-		a.claims[name] = claim{w.Binding.Origin.Source, w.Answer}
-	}
-	a.tellChanges(before)
-}
-
-// tellChanges leaves a line for every binding that a file has changed; what
-// the socket changes is told with who asked for it.
-func (a *Agent) tellChanges(before plan.Wants) {
-	if before.ByNIC == nil {
-		return // the first snapshot is no change
-	}
-	for name, w := range a.wants.ByNIC {
-		old, had := before.ByNIC[name]
-		if w.Binding.Origin.Source != "dir" || had && old.Answer == w.Answer {
-			continue
-		}
-		a.opt.Log.Info("binding changed", "nic", name, "actor", w.Binding.Origin.File, "before", text(old.Binding), "after", text(w.Binding))
-	}
-	for name, old := range before.ByNIC {
-		if _, still := a.wants.ByNIC[name]; !still && old.Binding.Origin.Source == "dir" {
-			a.opt.Log.Info("binding changed", "nic", name, "actor", old.Binding.Origin.File, "before", text(old.Binding), "after", "none")
-		}
-	}
-}
-
-// snapshot merges the directory with what the socket has set.
-func (a *Agent) snapshot(set stored) table.Snapshot {
-	updates := []table.Update{dirUpdate(a.dir), {Source: "socket", Bindings: set.bindings, Broken: broken(set.problems, nil)}}
-	return table.Merge(a.generation, updates, a.rank)
-}
-
-// claim is what a NIC had in the last snapshot; of one found in the kernel at
-// the start, nothing more than that is known.
-type claim struct {
-	source string
-	digest uint64
-}
-
-// rank says who wins a conflict: a binding that was there before and is the
-// same, then a changed one of a NIC that was there, then what is new.
-func (a *Agent) rank(b *nic.Binding) int {
-	c, ok := a.claims[b.NIC]
-	switch {
-	case ok && c.digest == b.Digest():
-		return 0
-	case ok && (c.source == "" || c.source == b.Origin.Source):
-		return 1
-	default:
-		return 2
-	}
-}
-
-func dirUpdate(u dir.Update) table.Update {
-	t := table.Update{Source: "dir", Bindings: u.Bindings, Stale: map[string]string{}}
-	for name, p := range u.Stale {
-		t.Stale[name] = p.Error()
-	}
-	t.Broken = broken(u.Problems, t.Stale)
-	return t
-}
-
-// broken maps the NICs that a problem names to it, but for those whose last
-// good version stands in.
-func broken(problems []manifest.Problem, stale map[string]string) map[string]string {
-	m := map[string]string{}
-	for _, p := range problems {
-		if _, ok := stale[p.NIC]; ok || p.NIC == "" {
-			continue
-		}
-		if _, ok := m[p.NIC]; !ok {
-			m[p.NIC] = p.Error()
-		}
-	}
-	return m
-}
-
-// newProblems returns what is in now and was not in before.
-func newProblems(before, now []manifest.Problem) []manifest.Problem {
-	return slices.DeleteFunc(slices.Clone(now), func(p manifest.Problem) bool { return slices.Contains(before, p) })
 }

@@ -30,11 +30,8 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{
 		Version: a.opt.Version, Started: a.started, Generation: v.generation,
 		Kernel: a.opt.Release, Attach: "clsact", Lock: fmt.Sprintf("armed for %d names", v.armed),
-		NICs: map[api.State]int{},
-		Sources: []api.Source{
-			{Name: "dir", Path: v.dir.Path, Generation: v.dir.Generation, Bindings: len(v.dir.Bindings), Read: v.dir.Read},
-			{Name: "socket", Path: a.opt.Store.Dir(), Bindings: len(v.stored.bindings), Generation: v.generation, Read: v.dir.Read},
-		},
+		NICs:    map[api.State]int{},
+		Sources: a.sources(v),
 	}
 	if a.opt.Kernel.TCX() {
 		s.Attach = "tcx"
@@ -45,12 +42,6 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	}
 	if v.routeError != "" {
 		s.Problems = append(s.Problems, "host routes: "+v.routeError)
-	}
-	for _, p := range v.dir.Problems {
-		s.Sources[0].Rejected = append(s.Sources[0].Rejected, p.Error())
-	}
-	for _, p := range v.stored.problems {
-		s.Sources[1].Rejected = append(s.Sources[1].Rejected, p.Error())
 	}
 	for name, st := range v.standings {
 		s.NICs[st.state]++
@@ -65,6 +56,30 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	}
 	slices.Sort(s.Problems)
 	return s, nil
+}
+
+// sources shows what each source said last; the socket's are read once.
+func (a *Agent) sources(v *view) []api.Source {
+	var all []api.Source
+	for _, from := range a.opt.Sources {
+		u := v.said[from.Name()]
+		all = append(all, api.Source{
+			Name: from.Name(), Path: u.Path, Generation: u.Generation, Bindings: len(u.Bindings), Read: u.at,
+			Rejected: messages(u.Problems),
+		})
+	}
+	return append(all, api.Source{
+		Name: socket, Path: a.opt.Store.Dir(), Generation: v.generation, Bindings: len(v.stored.bindings), Read: a.started,
+		Rejected: messages(v.stored.problems),
+	})
+}
+
+func messages(problems []manifest.Problem) []string {
+	var all []string
+	for _, p := range problems {
+		all = append(all, p.Error())
+	}
+	return all
 }
 
 // NICs implements api.Viewer.
@@ -225,7 +240,7 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 
 // parse reads one document as a binding of the named NIC.
 func (a *Agent) parse(name string, doc []byte) (*nic.Binding, error) {
-	r := manifest.Parse("", doc, a.dir.Networks)
+	r := manifest.Parse("", doc, a.networks())
 	if len(r.Problems) > 0 {
 		bad := &api.InvalidError{Detail: fmt.Sprintf("NIC %s: the binding is not valid", name)}
 		for _, p := range r.Problems {
@@ -240,7 +255,7 @@ func (a *Agent) parse(name string, doc []byte) (*nic.Binding, error) {
 	if name != "" && b.NIC != name {
 		return nil, &api.InvalidError{Detail: fmt.Sprintf("the document is about NIC %q, not %q", b.NIC, name)}
 	}
-	b.Origin = nic.Origin{Source: "socket"}
+	b.Origin = nic.Origin{Source: socket}
 	return b, nil
 }
 
@@ -333,16 +348,19 @@ func (a *Agent) notMine(name string) error {
 	return nil
 }
 
-// declared says where the directory declares a NIC.
+// declared says where a source declares a NIC.
 func (a *Agent) declared(name string) (where string, ok bool) {
-	for _, b := range a.dir.Bindings {
-		if b.NIC == name {
-			return fmt.Sprintf("%s:%d", b.Origin.File, b.Origin.Line), true
+	for _, from := range a.opt.Sources {
+		u := a.said[from.Name()]
+		for _, b := range u.Bindings {
+			if b.NIC == name {
+				return fmt.Sprintf("%s:%d", b.Origin.File, b.Origin.Line), true
+			}
 		}
-	}
-	for _, p := range a.dir.Problems {
-		if p.NIC == name {
-			return fmt.Sprintf("%s:%d", p.File, p.Line), true
+		for _, p := range u.Problems {
+			if p.NIC == name {
+				return fmt.Sprintf("%s:%d", p.File, p.Line), true
+			}
 		}
 	}
 	return "", false

@@ -21,6 +21,7 @@ import (
 // reports whether more is to be done at once.
 func (a *Agent) pass() (pending bool) {
 	a.nextTry = time.Time{}
+	a.takeUpdates()
 	in, err := a.gather(a.wants)
 	if err != nil {
 		a.opt.Log.Error("cannot read the kernel", "err", err)
@@ -363,7 +364,7 @@ func (a *Agent) harden(steps []plan.Step) (more bool) {
 			continue
 		}
 		more = true // look again: there may be others, and what is shown is read back
-		if time.Since(begin) > hardenFor || len(a.wake) > 0 || len(a.fromDir) > 0 || a.waiting.Load() > 0 {
+		if time.Since(begin) > hardenFor || len(a.wake) > 0 || a.waiting.Load() > 0 {
 			break
 		}
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/berth-net/berth/internal/api"
@@ -10,7 +11,6 @@ import (
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/route"
-	"github.com/berth-net/berth/internal/source/dir"
 )
 
 // stored is what the socket has set: read from the store once, then kept
@@ -23,7 +23,7 @@ type stored struct {
 // view is what requests see: the last pass, immutable.
 type view struct {
 	generation uint64
-	dir        dir.Update
+	said       map[string]said
 	stored     stored
 	wants      plan.Wants
 	byName     map[string]plan.Link
@@ -43,7 +43,7 @@ func (v *view) name(index int) string { return v.byIndex[index].Name }
 // publish makes the view of a pass and wakes whoever waits for one.
 func (a *Agent) publish(in plan.Input, p plan.Plan) {
 	v := &view{
-		generation: a.generation, dir: a.dir, stored: a.stored, wants: a.wants,
+		generation: a.generation, said: maps.Clone(a.said), stored: a.stored, wants: a.wants,
 		byName: map[string]plan.Link{}, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
 		standings: map[string]standing{},
 		routed:    in.Routed,

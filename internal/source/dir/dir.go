@@ -1,8 +1,9 @@
 // Package dir is the source that reads bindings from a directory of files and
-// keeps reading it. Events only wake it; what it says is always everything.
+// keeps reading it, be they documents of our own format or nfdhcpd's binding
+// files. Events only wake it; what it says is always everything.
 //
-// Not here: the file format (manifest), other sources, and what becomes of
-// the bindings (table, plan).
+// Not here: the file formats (manifest, compat/nfdhcpd), other sources, and
+// what becomes of the bindings (table, plan).
 package dir
 
 import (
@@ -14,8 +15,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/berth-net/berth/internal/disk"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/source"
 )
 
 // rescan is how often the directory is read without any event: inotify says
@@ -23,20 +26,23 @@ import (
 // watch the kernel had no room for.
 const rescan = 30 * time.Second
 
-// New makes a source; set its fields before Run.
+// New makes a source of documents; set its fields before Run.
 func New(path string) *Source {
-	return &Source{Path: path, Now: time.Now, refresh: make(chan chan struct{})}
+	s := &Source{Path: path, name: "dir", refresh: make(chan chan struct{})}
+	s.format = s.documents
+	return s
 }
 
 // Source is one directory and its networks file.
 type Source struct {
 	Path     string // the directory; it may be made later
-	Networks string // the networks file; it may be missing
+	Networks string // the networks file of documents; it may be missing
 	Cache    string // the file that keeps the last good versions over a restart
 	// Owners are the user ids, beside root and our own, whose files are read.
 	Owners []uint32
-	Now    func() time.Time
 
+	name    string
+	format  func() format
 	refresh chan chan struct{}
 	last    map[string]nic.Binding // by NIC: in force since the last read
 	cache   cache
@@ -45,31 +51,27 @@ type Source struct {
 	// hadNetworks: a networks file was read once. One that is then gone or
 	// empty is an accident, as an editor's save or a full disk make it.
 	hadNetworks bool
-	prev        Update
+	prev        source.Update
 }
 
-// parsed is what one content said under one networks file.
+// format is how the files of a directory are read, as of one reading.
+type format struct {
+	wanted func(name string) bool
+	parse  func(path string, data []byte) manifest.Result
+	// around identifies what parse depends on besides the file.
+	around   [sha256.Size]byte
+	networks manifest.Networks
+	problems []manifest.Problem
+}
+
+// parsed is what one content said, given what was around it.
 type parsed struct {
-	sum, nets [sha256.Size]byte
-	result    manifest.Result
+	sum, around [sha256.Size]byte
+	result      manifest.Result
 }
 
-// Update is everything the directory says.
-type Update struct {
-	// Generation counts updates that differ from the one before; it starts at 1.
-	Generation uint64
-	Path       string
-	// Bindings are in force, the stale ones among them, sorted by NIC.
-	Bindings []nic.Binding
-	// Stale are the bindings whose file is broken or cannot be read, by NIC: the
-	// last good version goes on.
-	Stale map[string]manifest.Problem
-	// Problems are all mistakes, also those of NICs without a last good version.
-	Problems []manifest.Problem
-	// Networks are for bindings that come from elsewhere.
-	Networks manifest.Networks
-	Read     time.Time
-}
+// Name is the source's name: "dir" or "nfdhcpd".
+func (s *Source) Name() string { return s.name }
 
 // Refresh has the directory read again and returns when what was found has
 // been published. It is for callers who have just written a file.
@@ -91,7 +93,7 @@ func (s *Source) Refresh(ctx context.Context) error {
 // Run reads the directory at once and after every change, and calls publish
 // from this goroutine each time, until ctx ends. It returns an error only if
 // it cannot watch at all.
-func (s *Source) Run(ctx context.Context, publish func(Update)) error {
+func (s *Source) Run(ctx context.Context, publish func(source.Update)) error {
 	w, err := newWatcher(s.Path, s.Networks)
 	if err != nil {
 		return err
@@ -116,9 +118,12 @@ func (s *Source) Run(ctx context.Context, publish func(Update)) error {
 
 // Check reads everything once and keeps nothing: what is wrong with the files
 // as they are.
-func (s *Source) Check() Update {
-	once := *s
-	once.Cache = ""
+func (s *Source) Check() source.Update {
+	once := New(s.Path)
+	once.Networks, once.Owners, once.name = s.Networks, s.Owners, s.name
+	if s.name != "dir" {
+		once.format = s.format
+	}
 	once.start()
 	return once.read()
 }
@@ -126,21 +131,19 @@ func (s *Source) Check() Update {
 // start takes up what was in force before the restart.
 func (s *Source) start() {
 	s.files = map[string]parsed{}
-	s.cache = cache{path: s.Cache}
-	s.last = s.cache.load()
+	s.cache = cache{kept: disk.Kept{Path: s.Cache}}
+	s.last = s.cache.load(s.name)
 }
 
 // read reads everything once and decides.
-func (s *Source) read() Update {
-	u := Update{Path: s.Path, Read: s.Now()}
-	nets, sum, problems := s.networks()
-	r := s.scan(nets, sum)
-	m := merge(s.last, r)
+func (s *Source) read() source.Update {
+	f := s.format()
+	m := merge(s.last, s.scan(f))
 	s.last = m.good
-	u.Networks = nets
+	u := source.Update{Source: s.name, Path: s.Path, Networks: f.networks}
 	u.Bindings = slices.SortedFunc(maps.Values(m.good), byName)
 	u.Stale = m.stale
-	u.Problems = append(problems, m.problems...)
+	u.Problems = append(f.problems, m.problems...)
 	s.cache.store(u.Bindings)
 	u.Problems = slices.Concat(u.Problems, s.cache.damaged, s.cache.failed)
 	u.Generation = s.prev.Generation
@@ -151,9 +154,18 @@ func (s *Source) read() Update {
 	return u
 }
 
-func sameContent(a, b *Update) bool {
+func sameContent(a, b *source.Update) bool {
 	return reflect.DeepEqual(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) &&
 		slices.Equal(a.Problems, b.Problems) && reflect.DeepEqual(a.Networks, b.Networks)
+}
+
+// documents is our own format: every file under what the networks file says.
+func (s *Source) documents() format {
+	nets, sum, problems := s.networks()
+	return format{
+		wanted: wanted, around: sum, networks: nets, problems: problems,
+		parse: func(path string, data []byte) manifest.Result { return manifest.Parse(path, data, nets) },
+	}
 }
 
 // networks reads the networks file; without one there is nothing to inherit.
@@ -178,8 +190,8 @@ func (s *Source) networks() (manifest.Networks, [sha256.Size]byte, []manifest.Pr
 }
 
 // scan reads every file of the directory.
-func (s *Source) scan(nets manifest.Networks, netsSum [sha256.Size]byte) reading {
-	names, r := s.trust().list(s.Path)
+func (s *Source) scan(f format) reading {
+	names, r := s.trust().list(s.Path, f.wanted)
 	seen := map[string]parsed{}
 	for _, name := range names {
 		path := filepath.Join(s.Path, name)
@@ -190,9 +202,9 @@ func (s *Source) scan(nets manifest.Networks, netsSum [sha256.Size]byte) reading
 			r.files = append(r.files, file{path: path, result: manifest.Result{Problems: []manifest.Problem{*p}}})
 		default:
 			old := s.files[path]
-			now := parsed{sum: sha256.Sum256(data), nets: netsSum, result: old.result}
-			if now.sum != old.sum || now.nets != old.nets {
-				now.result = s.parse(path, data, nets)
+			now := parsed{sum: sha256.Sum256(data), around: f.around, result: old.result}
+			if now.sum != old.sum || now.around != old.around {
+				now.result = s.parse(f, path, data)
 			}
 			seen[path] = now
 			r.files = append(r.files, file{path: path, result: now.result})
@@ -202,13 +214,13 @@ func (s *Source) scan(nets manifest.Networks, netsSum [sha256.Size]byte) reading
 	return r
 }
 
-func (s *Source) parse(path string, data []byte, nets manifest.Networks) manifest.Result {
-	r := manifest.Parse(path, data, nets)
+func (s *Source) parse(f format, path string, data []byte) manifest.Result {
+	r := f.parse(path, data)
 	if len(r.Bindings)+len(r.Problems) == 0 {
 		r.Problems = []manifest.Problem{{File: path, Text: "the file is empty; delete it to withdraw what it declared"}}
 	}
 	for i := range r.Bindings {
-		r.Bindings[i].Origin.Source = "dir"
+		r.Bindings[i].Origin.Source = s.name
 	}
 	return r
 }

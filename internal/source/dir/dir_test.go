@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/berth-net/berth/internal/manifest"
+	"github.com/berth-net/berth/internal/source"
 )
 
 func equal() cmp.Options {
@@ -34,7 +35,7 @@ func must(t *testing.T, errs ...error) {
 type site struct {
 	t    *testing.T
 	root string
-	Source
+	*Source
 }
 
 func newSite(t *testing.T) *site {
@@ -47,10 +48,8 @@ func newSite(t *testing.T) *site {
 
 // restart forgets what only the process knew.
 func (s *site) restart() {
-	s.Source = Source{
-		Path: s.root + "/etc/nics.d", Networks: s.root + "/etc/networks.yaml", Cache: s.root + "/state/last-good",
-		Now: func() time.Time { return time.Unix(1, 0) },
-	}
+	s.Source = New(s.root + "/etc/nics.d")
+	s.Networks, s.Cache = s.root+"/etc/networks.yaml", s.root+"/state/last-good"
 	s.start()
 }
 
@@ -66,7 +65,7 @@ func doc(name string, last int) string {
 }
 
 // says prints an update in short: bindings as name=last octet, ! if stale.
-func (s *site) says(u Update) string {
+func (s *site) says(u source.Update) string {
 	var out []string
 	for _, b := range u.Bindings {
 		mark := ""
@@ -78,7 +77,7 @@ func (s *site) says(u Update) string {
 	return strings.Join(out, " ")
 }
 
-func (s *site) problems(u Update) []string {
+func (s *site) problems(u source.Update) []string {
 	var out []string
 	for _, p := range u.Problems {
 		out = append(out, strings.ReplaceAll(p.Error(), s.root, ""))
@@ -86,7 +85,7 @@ func (s *site) problems(u Update) []string {
 	return out
 }
 
-func (s *site) expect(u Update, want string, problems ...string) {
+func (s *site) expect(u source.Update, want string, problems ...string) {
 	s.t.Helper()
 	if got := s.says(u); got != want {
 		s.t.Errorf("in force %q, want %q", got, want)
@@ -108,8 +107,8 @@ func TestRead(t *testing.T) {
 	if b := u.Bindings[2]; b.Origin.Source != "dir" || b.Origin.File != s.path("b.yaml") || b.Origin.Line != 5 {
 		t.Errorf("origin %+v", b.Origin)
 	}
-	if u.Generation != 1 || u.Path != s.Path || !u.Read.Equal(time.Unix(1, 0)) {
-		t.Errorf("update %d %s %v", u.Generation, u.Path, u.Read)
+	if u.Generation != 1 || u.Path != s.Path {
+		t.Errorf("update %d %s", u.Generation, u.Path)
 	}
 	if u = s.read(); u.Generation != 1 {
 		t.Errorf("generation %d after reading the same again, want 1", u.Generation)
@@ -265,7 +264,7 @@ func TestDamagedCache(t *testing.T) {
 			must(t, os.WriteFile(s.Cache, data, 0o600))
 			s.restart()
 			s.expect(s.read(), "tap2=2", "/etc/nics.d/a.yaml:1:1: mac: missing: a NIC needs its guest's MAC address",
-				"/state/last-good: the last good versions are damaged (the digest does not fit); set aside as last-good.bad")
+				"/state/last-good: the last good versions: damaged (the digest does not fit); set aside as last-good.bad")
 			aside, err := os.ReadFile(s.Cache + ".bad")
 			if err != nil || string(aside) != string(data) {
 				t.Fatalf("byte %d: set aside %q, %v", n, aside, err)
@@ -300,10 +299,10 @@ func TestUnsafeDirectory(t *testing.T) {
 // run starts the source as the agent does and returns how to wait for an
 // update that says something.
 func (s *site) run() (until func(want string)) {
-	updates := make(chan Update, 1000)
+	updates := make(chan source.Update, 1000)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, func(u Update) { updates <- u }) }()
+	go func() { done <- s.Run(ctx, func(u source.Update) { updates <- u }) }()
 	s.t.Cleanup(func() {
 		cancel()
 		must(s.t, <-done)
@@ -411,7 +410,7 @@ func TestEmptiedFilesTakeNothingAway(t *testing.T) {
 	s.write("a.yaml", doc("tap1", 1)+"network: blue\n")
 	s.expect(s.read(), "tap1=1")
 
-	inherits := func(u Update) {
+	inherits := func(u source.Update) {
 		t.Helper()
 		if g := u.Bindings[0].Gateway.String(); g != "192.0.2.254" {
 			t.Errorf("gateway %s, want the inherited one", g)
@@ -440,7 +439,7 @@ func TestRefresh(t *testing.T) {
 	seen := make(chan string, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- src.Run(ctx, func(u Update) { seen <- s.says(u) }) }()
+	go func() { done <- src.Run(ctx, func(u source.Update) { seen <- s.says(u) }) }()
 	for i := range 5 {
 		s.write("a.yaml", doc("tap1", i+1))
 		must(t, src.Refresh(ctx))

@@ -26,7 +26,7 @@ func (s *Source) trust() trust {
 }
 
 // list returns the names of the files to read, sorted.
-func (t trust) list(dir string) ([]string, reading) {
+func (t trust) list(dir string, wanted func(string) bool) ([]string, reading) {
 	failed := func(err error) ([]string, reading) {
 		return nil, reading{failed: &manifest.Problem{File: dir, Text: fmt.Sprintf("cannot read the directory: %v", cause(err))}}
 	}

@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/manifest"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/source"
+	"github.com/berth-net/berth/internal/table"
+)
+
+// socket is the source of what the socket sets.
+const socket = "socket"
+
+// said is what a source has published, and when.
+type said struct {
+	source.Update
+	at time.Time
+}
+
+// inbox keeps the newest update of each source: each is everything.
+type inbox struct {
+	mu  sync.Mutex
+	new map[string]said
+}
+
+func (b *inbox) put(s said) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.new == nil {
+		b.new = map[string]said{}
+	}
+	b.new[s.Source] = s
+}
+
+func (b *inbox) take() map[string]said {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := b.new
+	b.new = nil
+	return taken
+}
+
+// hear is called by the sources, from their own goroutines.
+func (a *Agent) hear(u source.Update) {
+	a.inbox.put(said{u, time.Now()})
+	a.Wake()
+}
+
+// takeUpdates takes what the sources have published since the last pass.
+func (a *Agent) takeUpdates() {
+	changed := false
+	for name, s := range a.inbox.take() {
+		old := a.said[name]
+		a.said[name] = s
+		if s.Generation == old.Generation {
+			continue
+		}
+		changed = true
+		for _, p := range newProblems(old.Problems, s.Problems) {
+			a.opt.Log.Warn("binding rejected", "source", name, "nic", p.NIC, "err", p)
+			a.Add(api.Event{Time: s.at, NIC: p.NIC, Kind: "rejected", Text: p.Error()})
+		}
+	}
+	if changed {
+		a.sealed = a.allSpoke()
+		a.merge()
+	}
+}
+
+// allSpoke reports whether every source has said something. A store that
+// cannot be read is a source that has not spoken.
+func (a *Agent) allSpoke() bool {
+	return len(a.said) == len(a.opt.Sources) &&
+		!slices.ContainsFunc(a.stored.problems, func(p manifest.Problem) bool { return p.NIC == "" })
+}
+
+// networks are what bindings of the socket inherit from.
+func (a *Agent) networks() manifest.Networks { return a.said["dir"].Networks }
+
+// merge makes the next snapshot of all sources and compiles it. Whoever is in
+// it keeps what it holds against newcomers.
+func (a *Agent) merge() {
+	a.generation++
+	before := a.wants
+	a.wants = plan.Compile(a.snapshot(a.stored))
+	a.claims = map[string]claim{}
+	for name, w := range a.wants.ByNIC {
+		a.claims[name] = claim{w.Binding.Origin.Source, w.Answer}
+	}
+	a.tellChanges(before)
+}
+
+// tellChanges leaves a line for every binding that a source has changed; what
+// the socket changes is told with who asked for it.
+func (a *Agent) tellChanges(before plan.Wants) {
+	if before.ByNIC == nil {
+		return // the first snapshot is no change
+	}
+	for name, w := range a.wants.ByNIC {
+		old, had := before.ByNIC[name]
+		if w.Binding.Origin.Source == socket || had && old.Answer == w.Answer {
+			continue
+		}
+		a.opt.Log.Info("binding changed", "nic", name, "actor", w.Binding.Origin.File, "before", text(old.Binding), "after", text(w.Binding))
+	}
+	for name, old := range before.ByNIC {
+		if _, still := a.wants.ByNIC[name]; !still && old.Binding.Origin.Source != socket {
+			a.opt.Log.Info("binding changed", "nic", name, "actor", old.Binding.Origin.File, "before", text(old.Binding), "after", "none")
+		}
+	}
+}
+
+// snapshot merges what the sources say with what the socket has set.
+func (a *Agent) snapshot(set stored) table.Snapshot {
+	var updates []table.Update
+	for _, from := range a.opt.Sources {
+		updates = append(updates, asUpdate(a.said[from.Name()].Update))
+	}
+	updates = append(updates, table.Update{Source: socket, Bindings: set.bindings, Broken: broken(set.problems, nil)})
+	return table.Merge(a.generation, updates, a.rank)
+}
+
+// claim is what a NIC had in the last snapshot; of one found in the kernel at
+// the start, nothing more than that is known.
+type claim struct {
+	source string
+	digest uint64
+}
+
+// rank says who wins a conflict: a binding that was there before and is the
+// same, then a changed one of a NIC that was there, then what is new.
+func (a *Agent) rank(b *nic.Binding) int {
+	c, ok := a.claims[b.NIC]
+	switch {
+	case ok && c.digest == b.Digest():
+		return 0
+	case ok && (c.source == "" || c.source == b.Origin.Source):
+		return 1
+	default:
+		return 2
+	}
+}
+
+func asUpdate(u source.Update) table.Update {
+	t := table.Update{Source: u.Source, Bindings: u.Bindings, Stale: map[string]string{}}
+	for name, p := range u.Stale {
+		t.Stale[name] = p.Error()
+	}
+	t.Broken = broken(u.Problems, t.Stale)
+	return t
+}
+
+// broken maps the NICs that a problem names to it, but for those whose last
+// good version stands in.
+func broken(problems []manifest.Problem, stale map[string]string) map[string]string {
+	m := map[string]string{}
+	for _, p := range problems {
+		if _, ok := stale[p.NIC]; ok || p.NIC == "" {
+			continue
+		}
+		if _, ok := m[p.NIC]; !ok {
+			m[p.NIC] = p.Error()
+		}
+	}
+	return m
+}
+
+// newProblems returns what is in now and was not in before.
+func newProblems(before, now []manifest.Problem) []manifest.Problem {
+	return slices.DeleteFunc(slices.Clone(now), func(p manifest.Problem) bool { return slices.Contains(before, p) })
+}

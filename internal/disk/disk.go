@@ -1,0 +1,86 @@
+// Package disk writes small files so that a crash or a power failure leaves
+// the old or the new one, and never a part.
+//
+// Not here: what is in them, and whose files are trusted (source/dir, store).
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// Replace writes a file of mode 0600. Its directory is synced too: a rename
+// alone may be lost with the power.
+func Replace(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	if err := renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(dir)); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Kept is a file that only its owner reads and writes again, such as a cache.
+// The zero value keeps nothing.
+type Kept struct {
+	Path    string
+	written []byte
+}
+
+// Load hands what was written to use, which says whether it is sound; nothing
+// is loaded if there is no file. What is not sound is set aside under the name
+// with ".bad" behind it.
+func (k *Kept) Load(use func(data []byte) error) error {
+	if k.Path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(k.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read it: %w", cause(err))
+	}
+	if why := use(data); why != nil {
+		return k.setAside(why)
+	}
+	k.written = data
+	return nil
+}
+
+func (k *Kept) setAside(why error) error {
+	bad := k.Path + ".bad"
+	if err := os.Rename(k.Path, bad); err != nil {
+		return fmt.Errorf("damaged (%w) and cannot be set aside: %w", why, err)
+	}
+	return fmt.Errorf("damaged (%w); set aside as %s", why, filepath.Base(bad))
+}
+
+// Store writes data, if it is not what was written last.
+func (k *Kept) Store(data []byte) error {
+	if k.Path == "" || bytes.Equal(data, k.written) {
+		return nil
+	}
+	if err := Replace(k.Path, data); err != nil {
+		return err
+	}
+	k.written = data
+	return nil
+}
+
+// cause drops the path from an error whose message names the file anyway.
+func cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
