@@ -3,6 +3,7 @@ package nic
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -71,4 +72,38 @@ func (m *MAC) UnmarshalText(b []byte) error {
 	}
 	*m = p
 	return nil
+}
+
+// ParseMACRange reads what ParseMAC accepts, alone or with a number of bits
+// behind a slash; Validate says whether the range makes sense.
+func ParseMACRange(s string) (MACRange, error) {
+	addr, bits, ranged := strings.Cut(s, "/")
+	m, err := ParseMAC(addr)
+	if err != nil || !ranged {
+		return MACRange{m, macBits}, err
+	}
+	n, err := strconv.ParseUint(bits, 10, 8)
+	if err != nil {
+		return MACRange{}, fmt.Errorf("%q is not a number of bits: %w", bits, err)
+	}
+	return MACRange{m, uint8(n)}, nil
+}
+
+// macBits is how many bits a MAC has.
+const macBits = 48
+
+// String prints the address alone if the range is that one only.
+func (r MACRange) String() string {
+	if r.Bits == macBits {
+		return r.MAC.String()
+	}
+	return fmt.Sprintf("%s/%d", r.MAC, r.Bits)
+}
+
+// masked is the range without the bits beyond it.
+func (r MACRange) masked() MACRange {
+	for i := int(r.Bits); i < macBits; i++ {
+		r.MAC[i/8] &^= 0x80 >> (i % 8)
+	}
+	return r
 }

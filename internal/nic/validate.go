@@ -19,8 +19,14 @@ const (
 	MaxAllowMACs      = 15
 	MaxEthertypes     = 8
 	MaxVLANs          = 8
+	MaxPeers          = 8
 	MaxRouters        = 4
 	MaxTags           = 64
+
+	MaxShared          = 8
+	MaxSharedAddresses = 16 // of all shares
+
+	maxName = 63 // of a network or a group, in bytes
 
 	minMTU   = 68   // RFC 791: every link carries this much
 	minMTU6  = 1280 // RFC 8200 section 5
@@ -69,6 +75,9 @@ func Validate(b *Binding) error {
 	c.slaac()
 	c.delegatedPrefixes()
 	c.neighbours()
+	c.groups()
+	c.servedBy()
+	c.routing()
 	c.tags()
 	c.dhcp4()
 	c.dhcp6()
@@ -111,7 +120,7 @@ func (c *checker) name() {
 		c.bad("nic", n, "%s", p)
 	}
 	if c.b.Network != "" {
-		c.text("network", c.b.Network, 63)
+		c.text("network", c.b.Network, maxName)
 	}
 }
 

@@ -21,6 +21,7 @@ func (c *checker) guard() {
 	c.allowMACs()
 	c.ethertypes()
 	c.vlans()
+	c.peers()
 	c.routers()
 }
 
@@ -86,6 +87,35 @@ func (c *checker) allowMACs() {
 			seen[m] = field
 		}
 	}
+}
+
+// peers holds whom the NIC may hear to beginnings that unicast sources have.
+func (c *checker) peers() {
+	list := c.b.Guard.Peers
+	if n := len(list); n > MaxPeers {
+		c.bad("guard.peers", fmt.Sprint(n), "at most %d entries", MaxPeers)
+		return
+	}
+	for i, r := range list {
+		field := at("guard.peers", i)
+		if q := peerProblem(r); q != "" {
+			c.bad(field, r.String(), "%s", q)
+		} else if j := slices.Index(list, r); j < i {
+			c.bad(field, r.String(), "the same as %s", at("guard.peers", j))
+		}
+	}
+}
+
+func peerProblem(r MACRange) string {
+	switch {
+	case r.Bits == 0 || r.Bits > macBits:
+		return fmt.Sprintf("must have 1 to %d bits", macBits)
+	case r.masked() != r:
+		return "bits are set beyond the range; it is " + r.masked().String()
+	case r.MAC.IsGroup():
+		return "a group address (IEEE 802 I/G bit) cannot be a source"
+	}
+	return ""
 }
 
 func (c *checker) vlans() {

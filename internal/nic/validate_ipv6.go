@@ -84,6 +84,8 @@ func (c *checker) gatewayMAC() {
 		c.bad(field, m.String(), "the NIC's own MAC")
 	case slices.Contains(c.b.Guard.AllowMACs, m):
 		c.bad(field, m.String(), "one of guard.allow-macs: the guest may not speak as its gateway")
+	case slices.Contains(c.b.VirtualMACs(), m):
+		c.bad(field, m.String(), "the MAC of a vrid of shared: the guest may not speak as its gateway")
 	}
 }
 
