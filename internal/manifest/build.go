@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -48,7 +49,11 @@ func (b *builder) build(r raw) nic.Binding {
 		SLAAC:          each(b, "slaac", r.SLAAC, parsePrefix6),
 		Delegated:      each(b, "delegated", r.Delegated, parsePrefix6),
 		Routed:         *r.Routed,
+		Routing:        b.routing(*r.Routing),
 		Neighbours:     nic.Neighbours(b.choice("neighbours", r.Neighbours, neighbourLevels())),
+		Group:          text(r.Group),
+		Shared:         b.shared(r.Shared),
+		ServedBy:       nic.ServedBy(b.choice("served-by", r.ServedBy, servers())),
 		Tags:           tags(r.Tags),
 		DHCP4:          b.dhcp4(r),
 		DHCP6:          b.dhcp6(*r.DHCP6),
@@ -71,6 +76,7 @@ func (b *builder) dhcp4(r raw) nic.DHCP4 {
 		NoRouterWithRoutes: *d.NoRouterWithRoutes,
 		RapidCommit:        *d.RapidCommit,
 		Relay:              *d.Relay,
+		AnyClient:          *d.AnyClient,
 		V6OnlyWait:         b.seconds("dhcp4.v6-only-wait", d.V6OnlyWait),
 		Options:            b.options4(d.Options),
 		Boot:               b.boot("dhcp4.boot", d.Boot),
@@ -90,6 +96,7 @@ func (b *builder) guard(g rawGuard) nic.Guard {
 		AllowVLANs:      each(b, "guard.allow-vlans", g.AllowVLANs, parseVLAN),
 		Router:          *g.Router,
 		Advertise:       *g.Advertise,
+		Peers:           each(b, "guard.peers", g.Peers, parsePeer),
 		Routers:         each(b, "guard.routers", g.Routers, parseAddr6),
 		Rate: nic.Rate{
 			PerSecond: uint32(b.number("guard.rate.per-second", g.Rate.PerSecond, 1_000_000)),
@@ -199,6 +206,43 @@ func (b *builder) routes(list []rawRoute) []nic.Route {
 		out = append(out, nic.Route{To: to, Via: b.addr(path+".via", r.Via, parseAddr4)})
 	}
 	return out
+}
+
+// mainTable is RT_TABLE_MAIN of the kernel, which is what no table means too.
+const mainTable = 254
+
+func (b *builder) routing(r rawRouting) nic.Routing {
+	table := b.number("routing.table", r.Table, math.MaxUint32)
+	if table == mainTable {
+		table = 0
+	}
+	return nic.Routing{Table: uint32(table), Uplink: text(r.Uplink)}
+}
+
+func (b *builder) shared(list []rawShared) []nic.Shared {
+	var out []nic.Shared
+	for i, s := range list {
+		path := fmt.Sprintf("shared[%d]", i)
+		out = append(out, nic.Shared{
+			Group:     text(s.Group),
+			Addresses: each(b, path+".addresses", s.Addresses, parseAddr),
+			VRID:      b.vrid(path+".vrid", s.VRID),
+		})
+	}
+	return out
+}
+
+// vrid reads a virtual router's number, RFC 9568 section 5.2.3. A nil n is
+// none.
+func (b *builder) vrid(path string, n *int64) uint8 {
+	if n == nil {
+		return 0
+	}
+	if *n < 1 || *n > 0xff {
+		b.bad(path, strconv.FormatInt(*n, 10), errors.New("must be 1 to 255 (RFC 9568 section 5.2.3)"))
+		return 0
+	}
+	return uint8(*n)
 }
 
 func (b *builder) boot(path string, r *rawBoot) nic.Boot {

@@ -37,7 +37,9 @@ func defaults(r raw) raw {
 		IPv6:           ptr("auto"),
 		LinkLocal:      wordOrList{"first-come"},
 		Routed:         off,
+		Routing:        &rawRouting{Table: ptr(int64(0)), Uplink: ptr("")},
 		Neighbours:     ptr(neighbourLevels()[neighbours]),
+		ServedBy:       ptr("berth"),
 		DHCP4:          defaults4(given(r.DHCP4)),
 		DHCP6:          defaults6(given(r.DHCP6)),
 		RA:             defaultsRA(given(r.RA), given(r.DHCP6), routed),
@@ -70,6 +72,7 @@ func defaults4(d rawDHCP4) *rawDHCP4 {
 		NoRouterWithRoutes: off,
 		RapidCommit:        off,
 		Relay:              off,
+		AnyClient:          off,
 	}
 }
 

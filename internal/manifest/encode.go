@@ -58,7 +58,11 @@ func rawOf(b *nic.Binding) raw {
 		SLAAC:          texts(b.SLAAC, netip.Prefix.String),
 		Delegated:      texts(b.Delegated, netip.Prefix.String),
 		Routed:         ptr(b.Routed),
+		Routing:        &rawRouting{Table: ptr(int64(b.Routing.Table)), Uplink: ptr(b.Routing.Uplink)},
 		Neighbours:     ptr(neighbourLevels()[b.Neighbours]),
+		Group:          ptr(b.Group),
+		Shared:         rawSharedOf(b.Shared),
+		ServedBy:       ptr(servers()[b.ServedBy]),
 		Tags:           b.Tags,
 		DHCP4:          rawDHCP4Of(&b.DHCP4),
 		DHCP6:          rawDHCP6Of(&b.DHCP6),
@@ -86,6 +90,7 @@ func rawDHCP4Of(d *nic.DHCP4) *rawDHCP4 {
 		NoRouterWithRoutes: ptr(d.NoRouterWithRoutes),
 		RapidCommit:        ptr(d.RapidCommit),
 		Relay:              ptr(d.Relay),
+		AnyClient:          ptr(d.AnyClient),
 		V6OnlyWait:         ptr(formatSeconds(d.V6OnlyWait)),
 		Options:            rawOptions(d.Options),
 		Boot:               rawBootOf(d.Boot),
@@ -111,6 +116,7 @@ func rawGuardOf(g *nic.Guard) *rawGuard {
 		AllowEthertypes: texts(g.AllowEthertypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }),
 		Router:          ptr(g.Router),
 		Advertise:       ptr(g.Advertise),
+		Peers:           texts(g.Peers, nic.MACRange.String),
 		Routers:         texts(g.Routers, netip.Addr.String),
 		Rate:            &rawRate{PerSecond: ptr(int64(g.Rate.PerSecond)), Burst: ptr(int64(g.Rate.Burst))},
 	}
@@ -124,6 +130,18 @@ func rawRoutes(list []nic.Route) []rawRoute {
 			route.Via = ptr(r.Via.String())
 		}
 		out = append(out, route)
+	}
+	return out
+}
+
+func rawSharedOf(list []nic.Shared) []rawShared {
+	out := make([]rawShared, 0, len(list))
+	for _, s := range list {
+		one := rawShared{Group: ptr(s.Group), Addresses: texts(s.Addresses, netip.Addr.String)}
+		if s.VRID != 0 {
+			one.VRID = ptr(int64(s.VRID))
+		}
+		out = append(out, one)
 	}
 	return out
 }

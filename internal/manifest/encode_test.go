@@ -81,6 +81,7 @@ func (m maker) binding() nic.Binding {
 		m.addresses(&b)
 	}
 	m.ipv6(&b)
+	m.shared(&b)
 	if b.ServesIPv6() && b.MTU != 0 {
 		b.MTU = max(b.MTU, 1280)
 	}
@@ -101,7 +102,7 @@ func (m maker) addresses(b *nic.Binding) {
 func (m maker) dhcp4() nic.DHCP4 {
 	d := nic.DHCP4{
 		Off: m.yes(), Lease: m.seconds(60), OnlyRequested: m.yes(), NoRouterWithRoutes: m.yes(),
-		RapidCommit: m.yes(), Relay: m.yes(), Boot: m.boot(), BootIPXE: m.boot(),
+		RapidCommit: m.yes(), Relay: m.yes(), AnyClient: m.yes(), Boot: m.boot(), BootIPXE: m.boot(),
 		ServerID: nic.ServerID{Kind: nic.ServerIDKind(m.r.IntN(4))},
 	}
 	d.MaxLease = max(d.Lease, m.seconds(60))
@@ -147,6 +148,24 @@ func (m maker) ipv6(b *nic.Binding) {
 		b.Delegated = []netip.Prefix{p("2001:db8:100::/56")}
 		b.DHCP6.IAs = []nic.IA{{IAID: m.r.Uint32(), Addresses: []netip.Addr{a("2001:db8:1::10")}}, {IAID: 0, Prefixes: b.Delegated}}
 		b.DHCP6.Temporary = []netip.Addr{a("2001:db8:1::11")}
+	}
+}
+
+func (m maker) shared(b *nic.Binding) {
+	b.Group = pick(m, "", m.text())
+	b.Routing = nic.Routing{Table: pick[uint32](m, 0, 1, 4294967295), Uplink: pick(m, "", "eth0", "true", "none", "7")}
+	if b.Routed {
+		return
+	}
+	b.ServedBy = pick(m, nic.ServedByBerth, nic.ServedBySite, nic.ServedByTenant)
+	if m.yes() {
+		b.Shared = []nic.Shared{
+			{Group: m.text() + "a", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.7")}, VRID: uint8(m.r.IntN(256))},
+			{Group: m.text() + "b", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.8"), netip.MustParseAddr("203.0.113.9")}},
+		}
+	}
+	if m.yes() && b.IPv6 == nic.IPv6Auto && b.Shared != nil {
+		b.Shared[1].Addresses = append(b.Shared[1].Addresses, netip.MustParseAddr("2001:db8:9::9"))
 	}
 }
 
@@ -205,6 +224,7 @@ func (m maker) guard() nic.Guard {
 		g.AllowMACs = []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}
 		g.AllowEthertypes = []uint16{0x88cc, 0x0600}
 		g.AllowVLANs = []uint16{1, 4094}
+		g.Peers = []nic.MACRange{{MAC: nic.MAC{0xaa, 0, 0x10}, Bits: 20}, {MAC: nic.MAC{2}, Bits: 7}, {MAC: nic.MAC{0x52, 1, 2, 3, 4, 5}, Bits: 48}}
 		g.Routers = []netip.Addr{netip.MustParseAddr("fe80::3"), netip.MustParseAddr("fe80::1")}
 	}
 	return g
@@ -238,9 +258,9 @@ func TestEncodeRoundTrip(t *testing.T) {
 			}
 			// Nothing is left for a network to fill in.
 			nets, _ := ParseNetworks("n", []byte("network: default\ngateway: 10.7.0.9\nmtu: 1400\ndns: [9.9.9.9]\ndomain: d.example\ndhcp4: {v6-only-wait: 1h, boot: {file: x}, boot-arch: {3: {file: y}}}\n"+
-				"gateway6: fe80::9\ngateway-mac: 52:54:00:00:00:99\ncaptive-portal: http://x/\nlink-local: eui-64\nneighbours: server\n"+
+				"served-by: site\nrouting: {table: 9, uplink: eth9}\ngateway6: fe80::9\ngateway-mac: 52:54:00:00:00:99\ncaptive-portal: http://x/\nlink-local: eui-64\nneighbours: server\n"+
 				"dhcp6: {t1: 1m, boot-url: 'http://x/', boot-args: [q], boot-arch: {3: 'http://y/'}, options: [{code: 77, type: int8, value: 1}], refresh: 1h}\n"+
-				"ra: {pref64: '64:ff9b::/96', routes: [{to: 'fc00::/7'}]}\nguard: {routers: ['fe80::5']}\n"))
+				"ra: {pref64: '64:ff9b::/96', routes: [{to: 'fc00::/7'}]}\nguard: {routers: ['fe80::5'], peers: ['02:00:00:00:00:09']}\n"))
 			if d := cmp.Diff(want, Parse("f", text, nets).Bindings[0], compareNetip()); d != "" {
 				t.Fatalf("seed %d %s: a network reaches what was resolved: -want +got\n%s", seed, form, d)
 			}

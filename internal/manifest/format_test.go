@@ -119,7 +119,9 @@ mtu: 1400
 domain: lan.example
 dns: [192.0.2.53, 192.0.2.54]
 dhcp4: {lease: 1h, boot: {next-server: 192.0.2.5, file: a}, boot-arch: {7: {file: b}}}
-guard: {mode: audit, rate: {burst: 7}, checks: {arp: false}, allow-macs: ["00:00:5e:00:01:01"], routers: ["fe80::2"]}
+served-by: tenant
+routing: {table: 100, uplink: eth0}
+guard: {peers: ["aa:00:10:00:00:00/20"], mode: audit, rate: {burst: 7}, checks: {arp: false}, allow-macs: ["00:00:5e:00:01:01"], routers: ["fe80::2"]}
 ---
 network: default
 mtu: 1300
@@ -142,6 +144,12 @@ mtu: 1300
 	}
 	if len(b.DNS) != 1 || b.DNS[0].String() != "9.9.9.9" || b.Guard.AllowMACs != nil {
 		t.Errorf("lists replace: %v %v", b.DNS, b.Guard.AllowMACs)
+	}
+	if c := one("network: lan\nrouted: true\nserved-by: berth\nrouting: {uplink: \"\"}\nguard: {peers: []}\n"); c.Routing != (nic.Routing{Table: 100}) || c.Guard.Peers != nil || c.ServedBy != nic.ServedByBerth {
+		t.Errorf("taken away: %+v %v %v", c.Routing, c.Guard.Peers, c.ServedBy)
+	}
+	if b.ServedBy != nic.ServedByTenant || b.Routing != (nic.Routing{Table: 100, Uplink: "eth0"}) || len(b.Guard.Peers) != 1 {
+		t.Errorf("of the network: %v %+v %v", b.ServedBy, b.Routing, b.Guard.Peers)
 	}
 	if !slices.Equal(b.Guard.Routers, []netip.Addr{netip.MustParseAddr("fe80::2")}) {
 		t.Errorf("routers: %v", b.Guard.Routers)

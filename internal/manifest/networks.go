@@ -86,8 +86,9 @@ func (d *draft) checkNetwork() {
 	probe := raw{NIC: ptr("probe"), MAC: ptr("52:54:00:00:00:01")}
 	b := builder{draft: d}
 	// What the network leaves open is tried as a routed NIC, which may have all
-	// that others may not.
-	b.check(b.build(merged(merged(probe, d.raw), raw{Routed: ptr(true)})))
+	// that others may not, but for servers beside berth.
+	routed := d.raw.ServedBy == nil || *d.raw.ServedBy == servers()[nic.ServedByBerth]
+	b.check(b.build(merged(merged(probe, d.raw), raw{Routed: ptr(routed)})))
 }
 
 // of returns the network a NIC belongs to: nil if there is nothing to

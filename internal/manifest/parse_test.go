@@ -49,9 +49,10 @@ func TestParseEverything(t *testing.T) {
 "gateway6":"2001:db8:1::1","gateway-mac":"52-54-00-FF-00-01","captive-portal":"https://portal.example.org/api","ipv6":"auto","link-local":["fe80::7"],
 "slaac":["2001:db8:a::/64"],"delegated":["2001:db8:100::/56"],"routed":true,"neighbours":"gateway",
 "broadcast":"192.0.2.255","no-default-route":true,"routes":[{"to":"10.0.0.0/8","via":"192.0.2.2"},{"to":"169.254.1.1/32"}],
+"group":"vm7","routing":{"table":4294967295,"uplink":"eth0"},
 "dns":["192.0.2.53","2001:db8::53"],"ntp":["192.0.2.123"],"mtu":1400,"tags":{"a":"b","n":12},
 "dhcp4":{"off":true,"address":"192.0.2.10","server-id":"169.254.169.254","lease":3600,"max-lease":"infinite","t1":"20m","t2":"1h0m","only-requested":true,
-"no-router-with-routes":true,"rapid-commit":true,"relay":true,"v6-only-wait":"5m",
+"no-router-with-routes":true,"rapid-commit":true,"relay":true,"any-client":true,"v6-only-wait":"5m",
 "options":[{"code":44,"type":"ipv4","values":["192.0.2.60","192.0.2.61"]},{"code":43,"type":"hex","value":"01:ff"}],
 "boot":{"next-server":"192.0.2.5","server-name":"boot","file":"pxelinux.0"},"boot-arch":{"7":{"file":"x.efi"}},"boot-ipxe":{"file":"y"}},
 "dhcp6":{"mode":"stateful","preferred":"1h","valid":"2h","t1":"none","t2":"40m","rapid-commit":true,"unicast":true,"relay":true,"preference":255,
@@ -62,7 +63,7 @@ func TestParseEverything(t *testing.T) {
 "ra":{"mode":"serve","interval":4,"lifetime":"none","preference":"high","hop-limit":255,"preferred":"30m","valid":"infinite","off-link":false,
 "autonomous":true,"multicast":true,"routes":[{"to":"::/0","preference":"low","lifetime":"infinite"}],"pref64":"64:ff9b::/96"},
 "guard":{"mode":"audit","rate":{"per-second":5,"burst":6},"checks":{"mac":false,"arp":true,"nd":false,"ip":false,"l2":true},"allow-addresses":["203.0.113.9","10.20.0.0/16","2001:db8:20::9"],
-"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"allow-vlans":["42","7"],"router":true,"advertise":true,"routers":["fe80::3","FE80::2"]}}`
+"allow-macs":["00-00-5E-00-01-07"],"allow-ethertypes":["0x88CC"],"allow-vlans":["42","7"],"router":true,"advertise":true,"routers":["fe80::3","FE80::2"],"peers":["AA-00-10-00-00-00/20","52:54:00:00:00:01"]}}`
 	text = strings.Replace(text, `"t2":"1h0m"`, `"t2":"59m59s"`, 1)
 	nets, problems := ParseNetworks("n.yaml", []byte("network: lan\n"))
 	r := Parse("f.json", []byte(text), nets)
@@ -79,6 +80,7 @@ func TestParseEverything(t *testing.T) {
 		Gateway: a("192.0.2.1"), Gateway6: a("2001:db8:1::1"), GatewayMAC: nic.MAC{0x52, 0x54, 0, 0xff, 0, 1}, Broadcast: a("192.0.2.255"),
 		NoDefaultRoute: true, Routes: []nic.Route{{To: p("10.0.0.0/8"), Via: a("192.0.2.2")}, {To: p("169.254.1.1/32")}},
 		DNS: []netip.Addr{a("192.0.2.53"), a("2001:db8::53")}, NTP: []netip.Addr{a("192.0.2.123")}, MTU: 1400, Tags: map[string]string{"a": "b", "n": "12"},
+		Group: "vm7", Routing: nic.Routing{Table: 4294967295, Uplink: "eth0"},
 		CaptivePortal: "https://portal.example.org/api", Routed: true, Neighbours: nic.NeighboursGateway,
 		LinkLocal: nic.LinkLocal{Kind: nic.FixedLinkLocal, Fixed: []netip.Addr{a("fe80::7")}},
 		SLAAC:     []netip.Prefix{p("2001:db8:a::/64")}, Delegated: []netip.Prefix{p("2001:db8:100::/56")},
@@ -99,7 +101,7 @@ func TestParseEverything(t *testing.T) {
 		},
 		DHCP4: nic.DHCP4{
 			Off: true, Address: p("192.0.2.10/24"), ServerID: nic.ServerID{Kind: nic.ServerIDFixed, Addr: a("169.254.169.254")},
-			Lease: 3600, MaxLease: nic.Infinite, T1: 1200, T2: 3599, OnlyRequested: true, NoRouterWithRoutes: true, RapidCommit: true, Relay: true, V6OnlyWait: 300,
+			Lease: 3600, MaxLease: nic.Infinite, T1: 1200, T2: 3599, OnlyRequested: true, NoRouterWithRoutes: true, RapidCommit: true, Relay: true, AnyClient: true, V6OnlyWait: 300,
 			Options:  []nic.Option{{Code: 44, Data: []byte{192, 0, 2, 60, 192, 0, 2, 61}}, {Code: 43, Data: []byte{1, 255}}},
 			Boot:     nic.Boot{NextServer: a("192.0.2.5"), ServerName: "boot", File: "pxelinux.0"},
 			BootArch: map[uint16]nic.Boot{7: {File: "x.efi"}}, BootIPXE: nic.Boot{File: "y"},
@@ -108,11 +110,36 @@ func TestParseEverything(t *testing.T) {
 			Mode: nic.Audit, Checks: nic.Checks{ARP: true, L2: true}, AllowAddresses: []netip.Prefix{p("203.0.113.9/32"), p("10.20.0.0/16"), p("2001:db8:20::9/128")},
 			AllowMACs: []nic.MAC{{0, 0, 0x5e, 0, 1, 7}}, AllowEthertypes: []uint16{0x88cc}, AllowVLANs: []uint16{42, 7}, Router: true, Advertise: true, Rate: nic.Rate{PerSecond: 5, Burst: 6},
 			Routers: []netip.Addr{a("fe80::3"), a("fe80::2")},
+			Peers:   []nic.MACRange{{MAC: nic.MAC{0xaa, 0, 0x10}, Bits: 20}, {MAC: nic.MAC{0x52, 0x54, 0, 0, 0, 1}, Bits: 48}},
 		},
 		Origin: nic.Origin{File: "f.json", Line: 1},
 	}
 	if d := cmp.Diff([]nic.Binding{want}, r.Bindings, compareNetip()); d != "" {
 		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+// What a bridged NIC alone may have: shares, and other servers than berth.
+func TestParseShared(t *testing.T) {
+	text := minimal + "served-by: tenant\nshared:\n  - {group: web, addresses: [192.0.2.9, \"2001:db8::9\"], vrid: 255}\n  - {group: db, addresses: [198.51.100.9]}\n" +
+		"routing: {table: 254}\n"
+	r := Parse("f", []byte(text), Networks{})
+	if len(r.Bindings) != 1 {
+		t.Fatal(texts1(r.Problems))
+	}
+	b, a := r.Bindings[0], netip.MustParseAddr
+	want := []nic.Shared{
+		{Group: "web", Addresses: []netip.Addr{a("192.0.2.9"), a("2001:db8::9")}, VRID: 255},
+		{Group: "db", Addresses: []netip.Addr{a("198.51.100.9")}},
+	}
+	if d := cmp.Diff(want, b.Shared, compareNetip()); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if b.ServedBy != nic.ServedByTenant {
+		t.Errorf("served by %d", b.ServedBy)
+	}
+	if b.Routing != (nic.Routing{}) {
+		t.Errorf("the main table is %+v, want none named", b.Routing)
 	}
 }
 
@@ -208,6 +235,23 @@ func wrong() []mistake {
 		{"dhcp4.boot-arch", "dhcp4: {boot-arch: {65536: {file: x}}}\n", `f:3:28: dhcp4.boot-arch[65536]: the client architecture must be 0 to 65535 (RFC 4578)`},
 		{"dhcp4.boot-arch", "dhcp4: {boot-arch: {7: {file: x}, 0x7: {file: y}}}\n", `f:3:24: dhcp4.boot-arch[7]: architecture 7 is given twice`},
 		{"dhcp4.boot-ipxe", "dhcp4: {boot-ipxe: {url: x}}\n", `f:3:21: dhcp4.boot-ipxe.url: unknown key`},
+		{"dhcp4.any-client", "dhcp4: {any-client: yes}\n", `f:3:21: dhcp4.any-client "yes": must be true or false`},
+		{"group", "group: [a]\n", `f:3:8: group: must be one value, not a list`},
+		{"group", "group: \"a\\nb\"\n", `f:3:8: group "a\nb": character '\n' is not allowed`},
+		{"shared", "shared: {group: web}\n", `f:3:9: shared: must be a list, not keys with values`},
+		{"shared[].group", "shared: [{addresses: [192.0.2.9]}]\n", `f:3:10: shared[0].group: missing: who shares is told by the name of a group`},
+		{"shared[].addresses", "shared: [{group: web}]\n", `f:3:10: shared[0]: shares nothing; list addresses`},
+		{"shared[].addresses", "shared: [{group: web, addresses: [192.0.2.0/24]}]\n", `f:3:35: shared[0].addresses[0] "192.0.2.0/24": not an IP address`},
+		{"shared[].addresses", sub + "shared: [{group: web, addresses: [192.0.2.10]}]\n", `f:4:35: shared[0].addresses[0] "192.0.2.10": the NIC's own: what it has alone is not shared`},
+		{"shared[].vrid", "shared: [{group: web, addresses: [192.0.2.9], vrid: 0}]\n", `f:3:53: shared[0].vrid "0": must be 1 to 255 (RFC 9568 section 5.2.3)`},
+		{"served-by", "served-by: me\n", `f:3:12: served-by "me": must be berth, site or tenant`},
+		{"served-by", "served-by: site\nrouted: true\n", `f:3:12: served-by "site": not for a routed NIC: there is only berth on its link`},
+		{"routing", "routing: main\n", `f:3:10: routing "main": must be keys with values, not one value`},
+		{"routing.table", "routing: {table: 4294967296}\n", `f:3:18: routing.table "4294967296": must be 0 to 4294967295`},
+		{"routing.table", "routing: {table: 255}\n", `f:3:18: routing.table "255": the table of the host's own addresses`},
+		{"routing.uplink", "routing: {uplink: a/b}\n", `f:3:19: routing.uplink "a/b": character '/' is not allowed in an interface name`},
+		{"guard.peers", "guard: {peers: [\"aa:00:04:10:00:00/16\"]}\n", `f:3:17: guard.peers[0] "aa:00:04:10:00:00/16": bits are set beyond the range; it is aa:00:00:00:00:00/16`},
+		{"guard.peers", "guard: {peers: [aa/8]}\n", `f:3:17: guard.peers[0] "aa/8": not a MAC address or a beginning of one such as aa:00:10:00:00:00/20`},
 		{"guard.rate", "guard: {rate: 50}\n", `f:3:15: guard.rate "50": must be keys with values, not one value`},
 		{"guard.rate.per-second", "guard: {rate: {per-second: 0}}\n", `f:3:28: guard.rate.per-second "0": at least 1: a NIC that may ask nothing gets no address`},
 		{"guard.rate.burst", "guard: {rate: {burst: -1}}\n", `f:3:23: guard.rate.burst "-1": must be 0 to 1000000`},

@@ -29,7 +29,11 @@ type raw struct {
 	SLAAC          []string          `json:"slaac,omitzero"`
 	Delegated      []string          `json:"delegated,omitzero"`
 	Routed         *bool             `json:"routed,omitempty"`
+	Routing        *rawRouting       `json:"routing,omitempty"`
 	Neighbours     *string           `json:"neighbours,omitempty"`
+	Group          *string           `json:"group,omitempty"`
+	Shared         []rawShared       `json:"shared,omitzero"`
+	ServedBy       *string           `json:"served-by,omitempty"`
 	Tags           map[string]string `json:"tags,omitzero"`
 	DHCP4          *rawDHCP4         `json:"dhcp4,omitempty"`
 	DHCP6          *rawDHCP6         `json:"dhcp6,omitempty"`
@@ -40,6 +44,17 @@ type raw struct {
 type rawRoute struct {
 	To  *string `json:"to,omitempty"`
 	Via *string `json:"via,omitempty"`
+}
+
+type rawRouting struct {
+	Table  *int64  `json:"table,omitempty"`
+	Uplink *string `json:"uplink,omitempty"`
+}
+
+type rawShared struct {
+	Group     *string  `json:"group,omitempty"`
+	Addresses []string `json:"addresses,omitzero"`
+	VRID      *int64   `json:"vrid,omitempty"`
 }
 
 type rawDHCP4 struct {
@@ -54,6 +69,7 @@ type rawDHCP4 struct {
 	NoRouterWithRoutes *bool              `json:"no-router-with-routes,omitempty"`
 	RapidCommit        *bool              `json:"rapid-commit,omitempty"`
 	Relay              *bool              `json:"relay,omitempty"`
+	AnyClient          *bool              `json:"any-client,omitempty"`
 	V6OnlyWait         *string            `json:"v6-only-wait,omitempty"`
 	Options            []rawOption        `json:"options,omitzero"`
 	Boot               *rawBoot           `json:"boot,omitempty"`
@@ -138,6 +154,7 @@ type rawGuard struct {
 	AllowVLANs      []string   `json:"allow-vlans,omitzero"`
 	Router          *bool      `json:"router,omitempty"`
 	Advertise       *bool      `json:"advertise,omitempty"`
+	Peers           []string   `json:"peers,omitzero"`
 	Routers         []string   `json:"routers,omitzero"`
 	Rate            *rawRate   `json:"rate,omitempty"`
 }
@@ -154,6 +171,7 @@ type rawChecks struct {
 func nicOnly() []string {
 	return []string{
 		"nic", "mac", "addresses", "slaac", "delegated", "hostname", "suspended", "tags",
+		"group", "shared",
 		"dhcp4.address", "dhcp6.duid", "dhcp6.ia", "dhcp6.temporary",
 	}
 }

@@ -104,6 +104,15 @@ func parseEthertype(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
+// parsePeer reads one MAC, or the beginning that many have.
+func parsePeer(s string) (nic.MACRange, error) {
+	r, err := nic.ParseMACRange(s)
+	if err != nil {
+		return r, errors.New("not a MAC address or a beginning of one such as aa:00:10:00:00:00/20")
+	}
+	return r, nil
+}
+
 func parseMAC(s string) (nic.MAC, error) {
 	m, err := nic.ParseMAC(s)
 	if err != nil {

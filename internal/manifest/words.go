@@ -28,6 +28,10 @@ func neighbourLevels() []string {
 	return []string{nic.NeighboursOff: "off", nic.NeighboursServer: "server", nic.NeighboursGateway: "gateway", nic.NeighboursAll: "all"}
 }
 
+func servers() []string {
+	return []string{nic.ServedByBerth: "berth", nic.ServedBySite: "site", nic.ServedByTenant: "tenant"}
+}
+
 func dhcp6Modes() []string {
 	return []string{nic.DHCP6Both: "both", nic.DHCP6Stateful: "stateful", nic.DHCP6Stateless: "stateless", nic.DHCP6Off: "off"}
 }
