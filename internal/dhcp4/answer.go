@@ -44,7 +44,7 @@ type exchange struct {
 func (x *exchange) admit() reason.Reason {
 	b := x.Binding
 	switch {
-	case x.m.chaddr != b.MAC:
+	case x.m.chaddr != b.MAC && !b.DHCP4.AnyClient:
 		return reason.DHCPChaddr
 	case x.m.relayed() && !b.DHCP4.Relay:
 		return reason.DHCPRelayed

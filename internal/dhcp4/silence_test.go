@@ -99,7 +99,8 @@ func TestServerIdentifierIsUnmapped(t *testing.T) {
 }
 
 // chaddr, Ethernet source and binding agree, or there is silence (V4-03): a
-// guest cannot ask on behalf of others, neither to starve nor to learn.
+// guest cannot ask on behalf of others, neither to starve nor to learn. A
+// binding for any client is not asked; its reply goes to chaddr like every one.
 func TestChaddr(t *testing.T) {
 	offered := func(t *testing.T) Outcome {
 		return granted("DISCOVER", "OFFER", packet{options: isOffer + serverID + lease1d + basicSet})(t)
@@ -107,6 +108,7 @@ func TestChaddr(t *testing.T) {
 	refusedSilently := ignored("DISCOVER", "", reason.DHCPChaddr)
 	unchecked := func(b *nic.Binding) { b.Guard.Checks.MAC = false }
 	other := func(b *nic.Binding) { b.MAC = otherMAC() }
+	anyClient := func(b *nic.Binding) { b.DHCP4.AnyClient = true }
 	for name, c := range map[string]struct {
 		change func(*nic.Binding)
 		src    nic.MAC
@@ -117,6 +119,9 @@ func TestChaddr(t *testing.T) {
 		"binding differs":                      {other, guestMAC(), refusedSilently},
 		"binding and source agree, not chaddr": {other, otherMAC(), refusedSilently},
 		"source unchecked":                     {unchecked, otherMAC(), offered},
+		"any client":                           {func(b *nic.Binding) { anyClient(b); other(b) }, guestMAC(), offered},
+		"any client, Ethernet source differs":  {anyClient, otherMAC(), refusedSilently},
+		"any client, source unchecked":         {func(b *nic.Binding) { anyClient(b); unchecked(b); other(b) }, otherMAC(), offered},
 		"source unchecked, binding differs":    {func(b *nic.Binding) { unchecked(b); other(b) }, guestMAC(), refusedSilently},
 	} {
 		t.Run(name, func(t *testing.T) {
