@@ -34,11 +34,27 @@ func (s Step) String() string {
 
 // String is the route as iproute2 writes it.
 func (r Route) String() string {
+	s := r.To.String()
 	if r.Via.IsValid() {
-		return fmt.Sprintf("%v via %v", r.To, r.Via)
+		s += " via " + r.Via.String()
 	}
-	return r.To.String()
+	if r.Table != 0 {
+		s += fmt.Sprintf(" table %d", r.Table)
+	}
+	return s
 }
+
+// String is the rule as iproute2 writes it.
+func (r Rule) String() string {
+	family := "-4"
+	if r.IPv6 {
+		family = "-6"
+	}
+	return fmt.Sprintf("%s rule iif %s table %d", family, r.Link, r.Table)
+}
+
+// String is the entry as iproute2 writes it.
+func (p Proxy) String() string { return fmt.Sprintf("proxy %v dev %s", p.Addr, p.Uplink) }
 
 // Diff returns the steps from have to w. A route is never without its
 // neighbour, or the host would resolve it, and nothing that stays wanted is
@@ -56,7 +72,9 @@ func Diff(have State, w Want) []Step {
 		}
 	}
 	for _, r := range have.Routes {
-		replaced := func(s Step) bool { return s.Verb == SetRoute && s.Route.To == r.To }
+		replaced := func(s Step) bool {
+			return s.Verb == SetRoute && s.Route.To == r.To && s.Route.Table == r.Table
+		}
 		if !slices.Contains(w.Routes, r) && !slices.ContainsFunc(first, replaced) {
 			last = append(last, Step{Verb: DelRoute, Route: r})
 		}
@@ -73,7 +91,7 @@ func routeStep(have []Route, r Route) (s Step, needed bool) {
 	if slices.Contains(have, r) {
 		return Step{}, false
 	}
-	same := func(x Route) bool { return x.To == r.To }
+	same := func(x Route) bool { return x.To == r.To && x.Table == r.Table }
 	if slices.ContainsFunc(have, same) {
 		return Step{Verb: SetRoute, Route: r}, true
 	}

@@ -1,7 +1,8 @@
 // Package route derives what makes the host the router of a routed NIC: host
 // routes to the NIC's addresses and prefixes, and permanent neighbours in
 // place of ARP and neighbour discovery, which would need an address of the
-// host's in the guest's subnet. docs/decisions/0008-routed.md says why so.
+// host's in the guest's subnet; and towards the site a routing table of its own
+// and proxy entries. docs/decisions/0008-routed.md says why so.
 //
 // Not here: the kernel's tables (hostroute).
 package route
@@ -21,13 +22,29 @@ type Want struct {
 	MAC        nic.MAC // the guest's, of every neighbour
 	Routes     []Route
 	Neighbours []netip.Addr
+	Rules      []Rule
+	Proxies    []Proxy
 }
 
 // Route leads to the guest. Without Via the destination is one address, and a
 // neighbour itself; a prefix goes via a neighbour that stands for the guest.
 type Route struct {
-	To  netip.Prefix
-	Via netip.Addr
+	To    netip.Prefix
+	Via   netip.Addr
+	Table uint32 // 0: the main one
+}
+
+// Rule sends what comes from a link to a routing table.
+type Rule struct {
+	Link  string
+	Table uint32
+	IPv6  bool
+}
+
+// Proxy is one address that the host answers for on the link to the site.
+type Proxy struct {
+	Addr   netip.Addr
+	Uplink string
 }
 
 // Neighbour is one permanent entry of the neighbour table.
@@ -42,16 +59,24 @@ type State struct {
 	Neighbours []Neighbour
 }
 
+// Common is what the host has of ours outside of the guests' links: none of it
+// goes with a link.
+type Common struct {
+	Rules   []Rule
+	Proxies []Proxy
+}
+
 // Of derives what follows from a binding: everything the guard permits it as
-// a source is routed to it. A suspended NIC, and one that is not routed, gets
-// nothing.
+// a source is routed to it, and every single address of that is answered for on
+// its uplink: a prefix has no proxy entry, it has to be routed here. A
+// suspended NIC, and one that is not routed, gets nothing.
 func Of(b *nic.Binding) Want {
 	w := Want{MAC: b.MAC}
 	if !b.Routed || b.Suspended {
 		return w
 	}
 	for _, to := range destinations(b) {
-		r := Route{To: to}
+		r := Route{To: to, Table: b.Routing.Table}
 		if to.IsSingleIP() {
 			w.Neighbours = append(w.Neighbours, to.Addr())
 		} else {
@@ -62,7 +87,29 @@ func Of(b *nic.Binding) Want {
 	}
 	slices.SortFunc(w.Neighbours, netip.Addr.Compare)
 	w.Neighbours = slices.Compact(w.Neighbours)
+	w.Rules, w.Proxies = rules(b, w.Routes), proxies(b, w.Routes)
 	return w
+}
+
+// rules has one for each family that is routed.
+func rules(b *nic.Binding, routes []Route) []Rule {
+	var all []Rule
+	for _, is6 := range []bool{false, true} {
+		if b.Routing.Table != 0 && slices.ContainsFunc(routes, func(r Route) bool { return r.To.Addr().Is6() == is6 }) {
+			all = append(all, Rule{Link: b.NIC, Table: b.Routing.Table, IPv6: is6})
+		}
+	}
+	return all
+}
+
+func proxies(b *nic.Binding, routes []Route) []Proxy {
+	var all []Proxy
+	for _, r := range routes {
+		if b.Routing.Uplink != "" && r.To.IsSingleIP() {
+			all = append(all, Proxy{Addr: r.To.Addr(), Uplink: b.Routing.Uplink})
+		}
+	}
+	return all
 }
 
 // destinations returns the NIC's own addresses, each alone, and every prefix
@@ -103,6 +150,27 @@ func (s State) Is(w Want) bool {
 	return slices.Equal(s.Routes, w.Routes) && slices.Equal(s.Neighbours, w.entries())
 }
 
+// Has reports whether all that w wants outside of its link is there.
+func (c Common) Has(w Want) bool {
+	return len(c.Missing(w).Rules)+len(c.Missing(w).Proxies) == 0
+}
+
+// Missing is what w wants outside of its link and is not there.
+func (c Common) Missing(w Want) Common {
+	return Common{Rules: less(w.Rules, c.Rules), Proxies: less(w.Proxies, c.Proxies)}
+}
+
+// less returns what is in all and not in these.
+func less[T comparable](all, these []T) []T {
+	var out []T
+	for _, x := range all {
+		if !slices.Contains(these, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
 func (w Want) entries() []Neighbour {
 	out := make([]Neighbour, len(w.Neighbours))
 	for i, a := range w.Neighbours {
@@ -114,7 +182,7 @@ func (w Want) entries() []Neighbour {
 // Sort brings what was read into Want's order.
 func (s *State) Sort() {
 	slices.SortFunc(s.Routes, func(a, b Route) int {
-		return cmp.Or(comparePrefix(a.To, b.To), a.Via.Compare(b.Via))
+		return cmp.Or(comparePrefix(a.To, b.To), a.Via.Compare(b.Via), cmp.Compare(a.Table, b.Table))
 	})
 	slices.SortFunc(s.Neighbours, func(a, b Neighbour) int { return a.Addr.Compare(b.Addr) })
 }

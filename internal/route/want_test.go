@@ -42,6 +42,12 @@ func text(w Want) string {
 	for _, n := range w.entries() {
 		fmt.Fprintln(&b, n.Addr, "is", n.MAC)
 	}
+	for _, r := range w.Rules {
+		fmt.Fprintln(&b, r)
+	}
+	for _, p := range w.Proxies {
+		fmt.Fprintln(&b, p)
+	}
 	return b.String()
 }
 
@@ -97,7 +103,29 @@ fe80::5054:ff:feaa:1 is 52:54:00:aa:00:01
 192.0.2.10 is 52:54:00:aa:00:01
 203.0.113.77 is 52:54:00:aa:00:01
 `},
-		{"suspended", func(b *nic.Binding) { b.Suspended = true }, "\n"},
+		{"a table and an uplink", func(b *nic.Binding) {
+			b.Routing = nic.Routing{Table: 100, Uplink: "up0"}
+			b.Addresses, b.Delegated, b.Guard = b.Addresses[:2], nil, nic.Guard{}
+		}, `
+192.0.2.10/32 table 100
+2001:db8:1::10/128 table 100
+2001:db8:a::/64 via fe80::5054:ff:feaa:1 table 100
+192.0.2.10 is 52:54:00:aa:00:01
+2001:db8:1::10 is 52:54:00:aa:00:01
+fe80::5054:ff:feaa:1 is 52:54:00:aa:00:01
+-4 rule iif tap7 table 100
+-6 rule iif tap7 table 100
+proxy 192.0.2.10 dev up0
+proxy 2001:db8:1::10 dev up0
+`},
+		{"a table for IPv4", func(b *nic.Binding) {
+			b.Routing.Table, b.IPv6, b.Addresses, b.Guard = 100, nic.IPv6Off, b.Addresses[:1], nic.Guard{}
+		}, `
+192.0.2.10/32 table 100
+192.0.2.10 is 52:54:00:aa:00:01
+-4 rule iif tap7 table 100
+`},
+		{"suspended", func(b *nic.Binding) { b.Suspended, b.Routing = true, nic.Routing{Table: 100, Uplink: "up0"} }, "\n"},
 		{"bridged", func(b *nic.Binding) { b.Routed = false }, "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -140,6 +168,25 @@ func TestStateIs(t *testing.T) {
 		if state(w).Is(x) {
 			t.Errorf("a state is taken for\n%s", text(x))
 		}
+	}
+}
+
+// TestCommon: two NICs of one address, each in a table of its own, do not take
+// each other's for theirs.
+func TestCommon(t *testing.T) {
+	on := func(link string, table uint32, uplink string) Want {
+		b := routed()
+		b.NIC, b.Routing = link, nic.Routing{Table: table, Uplink: uplink}
+		return Of(b)
+	}
+	one, two := on("tap7", 100, "up0"), on("tap8", 200, "up1")
+	c := Common{Rules: one.Rules, Proxies: one.Proxies}
+	if !c.Has(one) || c.Has(two) || (Common{}).Has(one) || !(Common{}).Has(Want{}) {
+		t.Error("what is there is not told from what is missing")
+	}
+	m := c.Missing(two)
+	if !slices.Equal(m.Rules, two.Rules) || !slices.Equal(m.Proxies, two.Proxies) {
+		t.Errorf("missing %v, want all of the second NIC's", m)
 	}
 }
 
@@ -187,6 +234,15 @@ del route 192.0.2.10/32
 del route 2001:db8:1::10/128
 del neighbour 192.0.2.9 lladdr 52:54:00:aa:00:01
 del neighbour 192.0.2.10 lladdr 52:54:00:aa:00:01
+del neighbour 2001:db8:1::10 lladdr 52:54:00:aa:00:01
+`},
+		{"another table", before, func(b *nic.Binding) { b.Addresses, b.Guard, b.Routing.Table = b.Addresses[:1], nic.Guard{}, 100 }, `
+add route 192.0.2.10/32 table 100
+del route 192.0.2.9/32
+del route 192.0.2.10/32
+del route 203.0.113.0/28 via 192.0.2.10
+del route 2001:db8:1::10/128
+del neighbour 192.0.2.9 lladdr 52:54:00:aa:00:01
 del neighbour 2001:db8:1::10 lladdr 52:54:00:aa:00:01
 `},
 		{"another MAC", before, func(b *nic.Binding) { b.MAC[5] = 2; b.Addresses = b.Addresses[:1] }, `
