@@ -6,6 +6,7 @@
 package answerer
 
 import (
+	"bytes"
 	"net/netip"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ type Sender interface {
 type Packet struct {
 	Reason reason.Reason
 	Frame  []byte
+
+	byMember bool // it came by another NIC of its group, from that one's MAC
 }
 
 // Exchange is what came of one message, or of one advertisement that nobody
@@ -62,10 +65,11 @@ type Answerer struct {
 	duid   []byte
 	report func(Exchange)
 
-	mu    sync.Mutex
-	ports map[int]*port
-	due   schedule
-	wake  chan struct{} // the schedule has a new first entry
+	mu      sync.Mutex
+	ports   map[int]*port
+	members map[member]int // by ifindex
+	due     schedule
+	wake    chan struct{} // the schedule has a new first entry
 }
 
 // port is one NIC's state.
@@ -86,7 +90,7 @@ type port struct {
 // New makes an answerer that sends through out and tells report about every
 // message, in order for each NIC. duid is the server's identifier in DHCPv6.
 func New(out Sender, duid []byte, report func(Exchange)) *Answerer {
-	return &Answerer{out: out, duid: duid, report: report, ports: map[int]*port{}, wake: make(chan struct{}, 1)}
+	return &Answerer{out: out, duid: duid, report: report, ports: map[int]*port{}, members: map[member]int{}, wake: make(chan struct{}, 1)}
 }
 
 // Answer sets what the NIC on an ifindex is answered from now on, and answers
@@ -103,7 +107,9 @@ func (a *Answerer) Answer(index int, name string, s Setting) {
 	} else if s.Former != nil {
 		p.withdraw(&port{setting: Setting{Binding: s.Former}}, now)
 	}
+	a.strike(index)
 	a.ports[index] = p
+	a.enlist(index, p)
 	a.plan(index, p, now)
 	a.mu.Unlock()
 	for _, packet := range queue {
@@ -124,7 +130,7 @@ func (a *Answerer) Hold(index int) {
 // Silence stops answering the NIC, and takes back what it was advertised. When
 // it returns, no answer is on its way.
 func (a *Answerer) Silence(index int) {
-	p := a.stop(index, func(*port) { delete(a.ports, index) })
+	p := a.stop(index, func(*port) { a.leave(index) })
 	if p == nil {
 		return
 	}
@@ -137,7 +143,13 @@ func (a *Answerer) Silence(index int) {
 // is another one, and is told nothing. When it returns, no answer is on its
 // way.
 func (a *Answerer) Drop(index int) {
-	a.stop(index, func(*port) { delete(a.ports, index) })
+	a.stop(index, func(*port) { a.leave(index) })
+}
+
+// leave is called with mu held.
+func (a *Answerer) leave(index int) {
+	a.strike(index)
+	delete(a.ports, index)
 }
 
 // Farewell takes back what the NIC on an ifindex was told by an earlier
@@ -200,10 +212,13 @@ func (a *Answerer) Punt(index int, packet Packet) {
 		a.mu.Unlock()
 		return // the NIC is not answered: closed, or gone since
 	}
+	index, packet = a.owner(index, packet)
+	p = a.ports[index]
 	if p.held {
 		full := len(p.queue) >= maxHeld
 		if !full {
-			p.queue = append(p.queue, Packet{packet.Reason, append([]byte(nil), packet.Frame...)})
+			packet.Frame = bytes.Clone(packet.Frame)
+			p.queue = append(p.queue, packet)
 		}
 		a.mu.Unlock()
 		if full {

@@ -18,7 +18,7 @@ import (
 func (a *Answerer) speak(p *port, packet Packet) (Exchange, []byte) {
 	switch packet.Reason {
 	case reason.DHCP4:
-		return p.dhcp4(packet.Frame)
+		return p.dhcp4(packet)
 	case reason.DHCP6:
 		return p.dhcp6(packet.Frame, a.duid)
 	case reason.RouterSolicit, reason.NeighbourSolicit:
@@ -30,10 +30,14 @@ func (a *Answerer) speak(p *port, packet Packet) (Exchange, []byte) {
 	}
 }
 
-func (p *port) dhcp4(frame []byte) (Exchange, []byte) {
-	u, err := wire.ParseUDP4(frame)
+func (p *port) dhcp4(packet Packet) (Exchange, []byte) {
+	u, err := wire.ParseUDP4(packet.Frame)
 	if err != nil {
 		return Exchange{Reason: reason.DHCPMalformed}, nil
+	}
+	if packet.byMember {
+		// The group vouches for it.
+		u.EthSrc = p.setting.Binding.MAC
 	}
 	o := dhcp4.Answer(dhcp4.Server{Binding: p.setting.Binding, ID: p.setting.ServerID},
 		dhcp4.Query{EthSrc: u.EthSrc, Src: u.Src, Dst: u.Dst, Message: u.Payload})
