@@ -23,7 +23,8 @@ func goodShared() nic.Binding {
 	b.ServedBy = nic.ServedBySite
 	b.Routing = nic.Routing{Table: 100, Uplink: "tap7"} // of its network: it is not routed
 	b.Guard.Peers = []nic.MACRange{
-		{MAC: nic.MAC{0xaa, 0, 0x10}, Bits: 20}, {MAC: nic.MAC{0x52, 0x54, 0, 0, 0, 1}, Bits: 48},
+		{MAC: nic.MAC{0xaa, 0, 0x10}, Bits: 20},
+		{MAC: nic.MAC{0x52, 0x54, 0, 0, 0, 1}, Bits: 48},
 		{MAC: nic.MAC{0x80}, Bits: 1},
 	}
 	return b
@@ -134,8 +135,10 @@ func TestPermittedMACs(t *testing.T) {
 func TestVirtualMACs(t *testing.T) {
 	four, six := []netip.Addr{addr("192.0.2.1")}, []netip.Addr{addr("2001:db8::1")}
 	b := nic.Binding{Shared: []nic.Shared{
-		{Group: "c", Addresses: slices.Concat(four, six), VRID: 255}, {Group: "a", Addresses: six, VRID: 1},
-		{Group: "b", Addresses: four, VRID: 2}, {Group: "d", Addresses: four},
+		{Group: "c", Addresses: slices.Concat(four, six), VRID: 255},
+		{Group: "a", Addresses: six, VRID: 1},
+		{Group: "b", Addresses: four, VRID: 2},
+		{Group: "d", Addresses: four},
 	}}
 	want := []nic.MAC{{0, 0, 0x5e, 0, 1, 2}, {0, 0, 0x5e, 0, 1, 255}, {0, 0, 0x5e, 0, 2, 1}, {0, 0, 0x5e, 0, 2, 255}}
 	if d := cmp.Diff(want, b.VirtualMACs()); d != "" {
