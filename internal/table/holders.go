@@ -1,35 +1,39 @@
 package table
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/berth-net/berth/internal/nic"
 )
 
-// holding is one thing that only one NIC of a network can have: a MAC, an
-// address (as a prefix of one), or a whole prefix.
+// holding is one thing that a binding wants in a space: a MAC, an address (as a
+// prefix of one), or a whole prefix.
 type holding struct {
-	network string
-	mac     nic.MAC
-	prefix  netip.Prefix
+	in     *space
+	mac    nic.MAC
+	prefix netip.Prefix // zero: it is the MAC
+	share  string       // who has it together, all that name the same; "": the NIC alone
 }
 
-// holdings lists what a binding wants for itself. Link-locals are of one
-// segment, which is not known here; the guard keeps those apart.
-func holdings(b *nic.Binding) []holding {
-	hs := make([]holding, 0, 1+len(b.Addresses)+len(b.SLAAC)+len(b.Delegated))
-	hs = append(hs, holding{network: b.Network, mac: b.MAC})
-	for _, p := range b.Addresses {
-		hs = append(hs, holding{network: b.Network, prefix: netip.PrefixFrom(p.Addr(), p.Addr().BitLen())})
-	}
-	for _, p := range wholePrefixes(b) {
-		hs = append(hs, holding{network: b.Network, prefix: p})
-	}
-	return hs
+// claim is who has something, and with whom; a zero one is nobody's.
+type claim struct {
+	binding *nic.Binding
+	share   string
 }
 
-func wholePrefixes(b *nic.Binding) []netip.Prefix { return slices.Concat(b.SLAAC, b.Delegated) }
+// String prints who it is, and where it was declared.
+func (c claim) String() string {
+	who := fmt.Sprintf("NIC %s (%s)", c.binding.NIC, at(c.binding))
+	if c.share != "" {
+		who += " in shared group " + c.share
+	}
+	return who
+}
+
+// admits reports whether h may be had beside it.
+func (c claim) admits(h holding) bool { return h.share != "" && h.share == c.share }
 
 // within is the same holding widened to a prefix length.
 func (h holding) within(bits int) holding {
@@ -39,10 +43,17 @@ func (h holding) within(bits int) holding {
 }
 
 // String prints what is held and where.
-func (h holding) String() string { return h.what() + h.where() }
+func (h holding) String() string {
+	if h.share == "" {
+		return h.what() + h.in.where
+	}
+	return h.what() + " of shared group " + h.share + h.in.where
+}
 
 func (h holding) what() string {
 	switch {
+	case !h.prefix.IsValid() && h.share != "":
+		return fmt.Sprintf("vrid %d (MAC %s)", h.mac[5], h.mac)
 	case !h.prefix.IsValid():
 		return "MAC " + h.mac.String()
 	case h.prefix.IsSingleIP():
@@ -51,80 +62,174 @@ func (h holding) what() string {
 	return "prefix " + h.prefix.String()
 }
 
-func (h holding) where() string {
-	if h.network == "" {
-		return ""
-	}
-	return " in network " + h.network
-}
-
 // against prints what cannot be had because of theirs.
 func (h holding) against(theirs holding) string {
 	switch {
 	case h == theirs:
 		return h.String()
 	case h.prefix.Bits() > theirs.prefix.Bits():
-		return h.what() + " lies in " + theirs.prefix.String() + h.where() + ", which"
+		return h.what() + " lies in " + theirs.prefix.String() + h.in.where + ", which"
 	}
-	return h.what() + " contains " + theirs.what() + h.where() + ", which"
+	return h.what() + " contains " + theirs.what() + h.in.where + ", which"
 }
 
-// holders remembers who has what. Overlapping prefixes are found by looking
-// up each length that any NIC of the network has a whole prefix of: those are
-// few, so that ten thousand NICs cost ten thousand times as much as one.
+// conflict returns who stands in the way of h, and with what; the zero claim if
+// nobody.
+func (h holding) conflict() (claim, holding) {
+	s := h.in
+	if !h.prefix.IsValid() {
+		if c, ok := s.macs[h.mac]; ok && !c.admits(h) {
+			return c, h
+		}
+		return claim{}, holding{}
+	}
+	if c, ok := s.held[h.prefix]; ok && !c.admits(h) {
+		return c, h
+	}
+	for around := range s.around(h) {
+		if c, ok := s.held[around.prefix]; ok {
+			return c, around
+		}
+	}
+	if in, ok := s.inside[h.prefix]; ok {
+		return s.held[in], holding{in: s, prefix: in}
+	}
+	return claim{}, holding{}
+}
+
+func (h holding) add(b *nic.Binding) {
+	s := h.in
+	if !h.prefix.IsValid() {
+		claimFirst(s.macs, h.mac, claim{b, h.share})
+		return
+	}
+	claimFirst(s.held, h.prefix, claim{b, h.share})
+	for around := range s.around(h) {
+		if _, ok := s.inside[around.prefix]; !ok {
+			s.inside[around.prefix] = h.prefix
+		}
+	}
+}
+
+// claimFirst notes who has something; of those who share it, the first.
+func claimFirst[K comparable](held map[K]claim, what K, c claim) {
+	if c.share != "" {
+		if _, ok := held[what]; ok {
+			return
+		}
+	}
+	held[what] = c
+}
+
+// space is where a thing is had once: a network, or a group of NICs.
+// Overlapping prefixes are found by looking up each length that any NIC of the
+// network has a whole prefix of: those are few, so that ten thousand NICs cost
+// ten thousand times as much as one.
+type space struct {
+	where   string // " in network red"
+	lengths []int  // of all whole prefixes
+	macs    map[nic.MAC]claim
+	held    map[netip.Prefix]claim
+	inside  map[netip.Prefix]netip.Prefix // by prefix: one held within it
+}
+
+// around yields every prefix that contains h and that some NIC could hold.
+func (s *space) around(h holding) func(yield func(holding) bool) {
+	return func(yield func(holding) bool) {
+		if !h.prefix.Addr().Is6() {
+			return
+		}
+		for _, bits := range s.lengths {
+			if bits < h.prefix.Bits() && !yield(h.within(bits)) {
+				return
+			}
+		}
+	}
+}
+
+// holders remembers who has what, in every network and in every group.
 type holders struct {
-	lengths map[string][]int // of all whole prefixes, by network
-	held    map[holding]*nic.Binding
-	inside  map[holding]holding // by prefix: one thing held within it
+	networks, groups map[string]*space
+	wants            []holding // of the binding looked at last
 }
 
 func newHolders(all []candidate) *holders {
-	h := &holders{lengths: map[string][]int{}, held: map[holding]*nic.Binding{}, inside: map[holding]holding{}}
+	h := &holders{networks: map[string]*space{}, groups: map[string]*space{}}
+	sizes := map[string]int{}
 	for _, c := range all {
-		for _, p := range wholePrefixes(c.binding) {
-			if n := c.binding.Network; !slices.Contains(h.lengths[n], p.Bits()) {
-				h.lengths[n] = append(h.lengths[n], p.Bits())
-			}
+		sizes[c.binding.Network]++
+	}
+	for name, n := range sizes {
+		where := ""
+		if name != "" {
+			where = " in network " + name
 		}
+		h.networks[name] = newSpace(where, n)
+	}
+	for _, c := range all {
+		h.lengths(c.binding)
 	}
 	return h
 }
 
-// conflict returns who stands in the way of h, and with what; nil if nobody.
-func (s *holders) conflict(h holding) (*nic.Binding, holding) {
-	if b := s.held[h]; b != nil {
-		return b, h
-	}
-	for _, around := range s.around(h) {
-		if b := s.held[around]; b != nil {
-			return b, around
+// lengths notes which lengths of whole prefixes there are, and makes room for
+// a group.
+func (s *holders) lengths(b *nic.Binding) {
+	network := s.networks[b.Network]
+	for _, list := range [][]netip.Prefix{b.SLAAC, b.Delegated} {
+		for _, p := range list {
+			if !slices.Contains(network.lengths, p.Bits()) {
+				network.lengths = append(network.lengths, p.Bits())
+			}
 		}
 	}
-	if in, ok := s.inside[h]; ok {
-		return s.held[in], in
-	}
-	return nil, holding{}
-}
-
-func (s *holders) add(h holding, b *nic.Binding) {
-	s.held[h] = b
-	for _, around := range s.around(h) {
-		if _, ok := s.inside[around]; !ok {
-			s.inside[around] = h
-		}
+	if b.Group != "" && s.groups[b.Group] == nil {
+		s.groups[b.Group] = newSpace(" of group "+b.Group, 0)
 	}
 }
 
-// around returns every prefix that contains h and that some NIC could hold.
-func (s *holders) around(h holding) []holding {
-	if !h.prefix.Addr().Is6() {
-		return nil
+func newSpace(where string, nics int) *space {
+	return &space{
+		where:  where,
+		macs:   make(map[nic.MAC]claim, nics),
+		held:   make(map[netip.Prefix]claim, nics),
+		inside: map[netip.Prefix]netip.Prefix{},
 	}
-	var out []holding
-	for _, bits := range s.lengths[h.network] {
-		if bits < h.prefix.Bits() {
-			out = append(out, h.within(bits))
+}
+
+// holdings lists what a binding wants, until it is asked again. Link-locals are
+// of one segment, which is not known here; the guard keeps those apart.
+func (s *holders) holdings(b *nic.Binding) []holding {
+	network := s.networks[b.Network]
+	hs := append(s.wants[:0], holding{in: network, mac: b.MAC})
+	if b.Group != "" {
+		hs = append(hs, holding{in: s.groups[b.Group], mac: b.MAC})
+	}
+	for _, p := range b.Addresses {
+		hs = append(hs, holding{in: network, prefix: single(p.Addr())})
+	}
+	for _, list := range [][]netip.Prefix{b.SLAAC, b.Delegated} {
+		for _, p := range list {
+			hs = append(hs, holding{in: network, prefix: p})
 		}
 	}
-	return out
+	s.wants = shared(hs, network, b)
+	return s.wants
 }
+
+// shared appends what a binding has together with others: the addresses, and
+// their virtual routers by their MACs.
+func shared(hs []holding, network *space, b *nic.Binding) []holding {
+	for i := range b.Shared {
+		share := &b.Shared[i]
+		for _, a := range share.Addresses {
+			hs = append(hs, holding{in: network, prefix: single(a), share: share.Group})
+		}
+		for _, m := range share.VirtualMACs() {
+			hs = append(hs, holding{in: network, mac: m, share: share.Group})
+		}
+	}
+	return hs
+}
+
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

@@ -6,6 +6,7 @@
 package table
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,23 +43,38 @@ type Snapshot struct {
 	Refused    map[string]Refusal // by NIC
 }
 
-// Merge makes the next snapshot. Where two bindings want the same NIC, MAC or
-// address, or one an address within the other's prefix, the one of lower rank
-// has it, then the source named first, then the first by name; the other is
-// refused with the holder named.
+// Merge makes the next snapshot. Where two bindings want the same NIC, the same
+// MAC or address in a network, or one an address within the other's prefix, the
+// one of lower rank has it, then the source named first, then the first by
+// name; the other is refused with the holder named. A MAC is unique in a group
+// too, whatever networks its NICs are in. Shared addresses, and the MACs of
+// their virtual routers, are had by all who name the same share. The rank, which
+// may cost, is asked for only if somebody has to give way.
 func Merge(generation uint64, updates []Update, rank func(*nic.Binding) int) Snapshot {
-	s := Snapshot{Generation: generation, Entries: map[string]Entry{}, Refused: map[string]Refusal{}}
+	all := candidates(updates)
+	s, apart := merge(generation, updates, all)
+	if apart {
+		return s // nobody gives way to anybody, so no rank matters
+	}
+	order(all, rank)
+	s, _ = merge(generation, updates, all)
+	return s
+}
+
+// merge gives each candidate what it wants, in their order; apart reports
+// whether all got it.
+func merge(generation uint64, updates []Update, all []candidate) (s Snapshot, apart bool) {
+	s = Snapshot{Generation: generation, Entries: make(map[string]Entry, len(all)), Refused: map[string]Refusal{}}
 	for _, u := range updates {
 		for name, text := range u.Broken {
 			s.Refused[name] = Refusal{reason.WaitRejected, text}
 		}
 	}
-	all := order(updates, rank)
-	held := newHolders(all)
+	held, apart := newHolders(all), true
 	for _, c := range all {
-		s.add(c, held)
+		apart = s.add(c, held) && apart
 	}
-	return s
+	return s, apart
 }
 
 // candidate is one declared binding with its rank.
@@ -69,48 +85,55 @@ type candidate struct {
 	rank    int
 }
 
-// order sorts all candidates by who wins.
-func order(updates []Update, rank func(*nic.Binding) int) []candidate {
-	var all []candidate
+func candidates(updates []Update) []candidate {
+	n := 0
+	for _, u := range updates {
+		n += len(u.Bindings)
+	}
+	all := make([]candidate, 0, n)
 	for i, u := range updates {
 		for j := range u.Bindings {
 			b := &u.Bindings[j]
-			all = append(all, candidate{b, u.Stale[b.NIC], i, rank(b)})
+			all = append(all, candidate{binding: b, stale: u.Stale[b.NIC], source: i})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int {
-		if a.rank != b.rank {
-			return a.rank - b.rank
-		}
-		if a.source != b.source {
-			return a.source - b.source
-		}
-		return strings.Compare(a.binding.NIC, b.binding.NIC)
-	})
 	return all
 }
 
-func (s *Snapshot) add(c candidate, held *holders) {
+// order ranks all candidates and sorts them by who wins.
+func order(all []candidate, rank func(*nic.Binding) int) {
+	for i := range all {
+		all[i].rank = rank(all[i].binding)
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return cmp.Or(a.rank-b.rank, a.source-b.source, strings.Compare(a.binding.NIC, b.binding.NIC))
+	})
+}
+
+// add reports whether nothing stands in the way of a candidate; what does is
+// noted.
+func (s *Snapshot) add(c candidate, held *holders) bool {
 	b := c.binding
 	if other, ok := s.Entries[b.NIC]; ok {
 		// The winner stands; the loser is only worth a word if nothing worse is known.
 		s.refuse(b, fmt.Sprintf("NIC %s is declared twice: %s and %s", b.NIC, at(other.Binding), at(b)))
-		return
+		return false
 	}
-	wants := holdings(b)
+	wants := held.holdings(b)
 	for _, h := range wants {
-		if other, theirs := held.conflict(h); other != nil {
-			s.refuse(b, fmt.Sprintf("NIC %s (%s): %s is held by NIC %s (%s)", b.NIC, at(b), h.against(theirs), other.NIC, at(other)))
-			return
+		if holder, theirs := h.conflict(); holder.binding != nil {
+			s.refuse(b, fmt.Sprintf("NIC %s (%s): %s is held by %s", b.NIC, at(b), h.against(theirs), holder))
+			return false
 		}
 	}
 	for _, h := range wants {
-		held.add(h, b)
+		h.add(b)
 	}
 	s.Entries[b.NIC] = Entry{Binding: b, Stale: c.stale}
 	if s.Refused[b.NIC].Reason == reason.WaitRejected {
 		delete(s.Refused, b.NIC)
 	}
+	return true
 }
 
 func (s *Snapshot) refuse(b *nic.Binding, text string) {

@@ -219,6 +219,22 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// Who has what in force is asked only where it decides something: with many
+// NICs it costs more than all the rest.
+func TestRankOnlyToDecide(t *testing.T) {
+	asked := 0
+	rank := func(*nic.Binding) int { asked++; return 2 }
+	apart := []nic.Binding{bind("a", 1, 1), bind("b", 2, 2)}
+	table.Merge(1, []table.Update{{Bindings: apart}}, rank)
+	if asked != 0 {
+		t.Errorf("asked %d times though nobody gives way", asked)
+	}
+	table.Merge(1, []table.Update{{Bindings: append(apart, bind("c", 3, 2))}}, rank)
+	if asked != 3 {
+		t.Errorf("asked %d times, want once for each of 3", asked)
+	}
+}
+
 // A refused loser takes nothing with it: what it alone wanted is free.
 func TestLoserHoldsNothing(t *testing.T) {
 	loser := bind("b", 1, 2)
@@ -306,9 +322,15 @@ func BenchmarkMerge(b *testing.B) {
 		n.Delegated = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 3, 5: hi, 6: lo}), 56)}
 		all = append(all, n)
 	}
-	for b.Loop() {
-		if s := table.Merge(1, []table.Update{{Bindings: all}}, nobody); len(s.Entries) != len(all) {
-			b.Fatalf("%d of %d in force: %v", len(s.Entries), len(all), s.Refused)
-		}
+	late := bind("late", 0, 0)
+	late.MAC = all[0].MAC
+	for name, bindings := range map[string][]nic.Binding{"apart": all, "one gives way": append(slices.Clone(all), late)} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if s := table.Merge(1, []table.Update{{Bindings: bindings}}, nobody); len(s.Entries) != len(all) {
+					b.Fatalf("%d of %d in force: %v", len(s.Entries), len(all), s.Refused)
+				}
+			}
+		})
 	}
 }
