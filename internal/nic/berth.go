@@ -17,8 +17,12 @@ func BerthMAC() MAC { return MAC{0x02, 'b', 'e', 'r', 't', 'h'} }
 func BerthLinkLocal() netip.Addr { return BerthMAC().EUI64() }
 
 // Answers4 returns the IPv4 addresses whose ARP requests are answered on the
-// NIC's link, sorted; id is the server identifier in force, zero if none.
+// NIC's link, sorted; id is the server identifier in force, zero if none. There
+// are none on a link that others serve.
 func (b *Binding) Answers4(id netip.Addr) []netip.Addr {
+	if b.ServedBy != ServedByBerth {
+		return nil
+	}
 	var out []netip.Addr
 	// RFC 3927 2.1 keeps 169.254.0.0/24 from every host: an identifier of it is made up.
 	madeUp := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254}), 24)
@@ -48,7 +52,9 @@ func (b *Binding) Answers6() []netip.Addr {
 
 // AnswersAll reports whether every neighbour is answered for, but for the
 // NIC's own addresses.
-func (b *Binding) AnswersAll() bool { return b.Routed && b.Neighbours == NeighboursAll }
+func (b *Binding) AnswersAll() bool {
+	return b.ServedBy == ServedByBerth && b.Routed && b.Neighbours == NeighboursAll
+}
 
 func (b *Binding) answersGateways() bool {
 	return b.Neighbours >= NeighboursGateway && (b.Routed || !b.GatewayMAC.IsZero())

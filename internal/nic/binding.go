@@ -227,13 +227,16 @@ func (b *Binding) HasIPv6() bool {
 	case IPv6Auto: // if it has anything of IPv6
 	}
 	is6 := func(p netip.Prefix) bool { return p.Addr().Is6() }
-	return len(b.SLAAC) > 0 || len(b.Delegated) > 0 ||
+	shares6 := func(s Shared) bool { return slices.ContainsFunc(s.Addresses, netip.Addr.Is6) }
+	return len(b.SLAAC) > 0 || len(b.Delegated) > 0 || slices.ContainsFunc(b.Shared, shares6) ||
 		slices.ContainsFunc(b.Addresses, is6) || slices.ContainsFunc(b.Guard.AllowAddresses, is6)
 }
 
-// ServesIPv6 reports whether the NIC has an IPv6 identity to be told of: more
-// than link-locals.
-func (b *Binding) ServesIPv6() bool { return b.IPv6 == IPv6Auto && b.HasIPv6() }
+// ServesIPv6 reports whether the NIC has an IPv6 identity for berth to tell it
+// of: more than link-locals, on a link that is berth's to serve.
+func (b *Binding) ServesIPv6() bool {
+	return b.ServedBy == ServedByBerth && b.IPv6 == IPv6Auto && b.HasIPv6()
+}
 
 // Addresses6 returns the IPv6 ones of the NIC's own addresses.
 func (b *Binding) Addresses6() []netip.Prefix {
