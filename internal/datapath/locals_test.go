@@ -76,7 +76,7 @@ func (o *oracle) entries() int {
 func TestLinkLocalsGiveWayWhenIdle(t *testing.T) {
 	o := newOracle(t)
 	b := corpus.Binding()
-	o.use(guard.Compile(b).On(b, 7, corpus.G4))
+	o.use(guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4}))
 	for i := range byte(4) {
 		o.sends(chosen(i), reason.None)
 	}
@@ -95,13 +95,13 @@ func TestLinkLocalsGiveWayWhenIdle(t *testing.T) {
 func TestLinkLocalReservations(t *testing.T) {
 	o := newOracle(t)
 	b := corpus.Binding()
-	o.use(guard.Compile(b).On(b, 7, corpus.G4))
+	o.use(guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4}))
 	gateway, later := netip.MustParseAddr("fe80::99"), nic.MAC{0x52, 0x54, 0, 0xcc, 0, 3}
 	o.sends(gateway, reason.None)
 	o.sends(later.EUI64(), reason.None)
 	other := corpus.Binding()
 	other.MAC, other.Gateway6 = later, gateway
-	theirs := guard.Compile(other).On(other, 7, corpus.G4)
+	theirs := guard.Compile(other).On(other, guard.Site{Segment: 7, ServerID: corpus.G4})
 	for index := range 2 { // two NICs that name the same gateway
 		if err := o.k.fill(10+index, fmt.Sprint("tap", index), &theirs); err != nil {
 			t.Fatal(err)
@@ -129,7 +129,9 @@ func TestLinkLocalsFollowTheSegment(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := corpus.Binding()
-	rules := func(segment uint32) guard.Rules { return guard.Compile(b).On(b, segment, corpus.G4) }
+	rules := func(segment uint32) guard.Rules {
+		return guard.Compile(b).On(b, guard.Site{Segment: segment, ServerID: corpus.G4})
+	}
 	o.use(rules(7))
 	o.sends(corpus.LLS, reason.None)
 	o.holds(corpus.LLS)
@@ -157,7 +159,7 @@ func TestLinkLocalsFollowTheSegment(t *testing.T) {
 func TestLinkLocalsAreSwept(t *testing.T) {
 	o := newOracle(t)
 	b := corpus.Binding()
-	o.use(guard.Compile(b).On(b, 7, corpus.G4))
+	o.use(guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4}))
 	o.sends(corpus.LLS, reason.None)
 	before := o.entries()
 	put := func(key berthLocalKey, l berthLocal) {
@@ -187,7 +189,7 @@ func (o *oracle) fills(index int, change func(*nic.Binding)) {
 	b := corpus.Binding()
 	b.MAC, b.Gateway6 = nic.MAC{0x52, 0x54, 0, 0xcc, 0, byte(index)}, netip.Addr{}
 	change(b)
-	r := guard.Compile(b).On(b, 7, corpus.G4)
+	r := guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4})
 	if err := o.k.fill(index, fmt.Sprint("tap", index), &r); err != nil {
 		o.Fatal(err)
 	}
@@ -213,7 +215,7 @@ func TestGatewayThatIsANIC(t *testing.T) {
 			o := newOracle(t)
 			b := corpus.Binding()
 			b.Gateway6 = netip.Addr{}
-			o.use(guard.Compile(b).On(b, 7, corpus.G4))
+			o.use(guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4}))
 			gateway := nic.MAC{0x52, 0x54, 0, 0xcc, 0, 20}.EUI64()
 			names := func(b *nic.Binding) { b.Gateway6 = gateway }
 			o.fills(21, func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{chosen(1), gateway} })

@@ -67,7 +67,7 @@ func (o *oracle) use(r guard.Rules) {
 	}
 	other := corpus.Binding()
 	other.MAC, other.Gateway6 = corpus.B, corpus.GLL
-	theirs := guard.Compile(other).On(other, r.Segment, netip.Addr{})
+	theirs := guard.Compile(other).On(other, guard.Site{Segment: r.Segment})
 	if err = errors.Join(err, o.k.fill(neighbour, "other", &theirs), o.k.maps.Nics.Delete(ptr(uint32(lo))),
 		o.k.fill(lo, "lo", &r)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		o.Fatal(err)
@@ -187,7 +187,7 @@ func variants() map[string]guard.Rules {
 		b := corpus.Binding()
 		b.Guard.Rate = nic.Rate{PerSecond: 1_000_000_000, Burst: 1_000_000_000}
 		change(b)
-		vs[name] = guard.Compile(b).On(b, 7, corpus.G4)
+		vs[name] = guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4})
 	}
 	add("enforce", func(*nic.Binding) {})
 	add("audit", func(b *nic.Binding) { b.Guard.Mode = nic.Audit })

@@ -15,7 +15,7 @@ func TestProbesLeaveNothing(t *testing.T) {
 	const probes = 100_000
 	o := newOracle(t)
 	b := corpus.Binding()
-	o.use(guard.Compile(b).On(b, 7, corpus.G4))
+	o.use(guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4}))
 	for _, f := range [][]byte{corpus.Probe(corpus.M6), corpus.Probe(corpus.LL)} {
 		before, entries := o.state(), o.entries()
 		ret, err := o.k.progs.FromGuest.Run(&ebpf.RunOptions{Data: f, Repeat: probes})

@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/berth-net/berth/internal/guard"
@@ -91,7 +92,7 @@ func TestNeighboursAnswered(t *testing.T) {
 	for _, l := range levels() {
 		b := corpus.Binding()
 		l.change(b)
-		r := guard.Compile(b).On(b, 7, l.id)
+		r := guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: l.id})
 		for why, qs := range map[reason.Reason][]question{reason.ARPRequest: questions4(), reason.NeighbourSolicit: questions6()} {
 			for _, q := range qs {
 				want := q.otherwise
@@ -112,9 +113,9 @@ func TestNeighboursAnswered(t *testing.T) {
 func TestOnlyPlainQuestionsAreTaken(t *testing.T) {
 	b := corpus.Binding()
 	b.Neighbours, b.Routed = nic.NeighboursAll, true
-	r := guard.Compile(b).On(b, 7, corpus.S4)
+	r := guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.S4})
 	b.Guard.Mode = nic.Off
-	open := guard.Compile(b).On(b, 7, corpus.S4)
+	open := guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.S4})
 	for _, id := range []string{"C01", "C12", "C13", "C15", "C16", "C18", "C19", "H02", "H40", "D43", "D44", "H49"} {
 		v := vector(t, id)
 		for i, f := range v.Frames {
@@ -133,21 +134,61 @@ func TestOnlyPlainQuestionsAreTaken(t *testing.T) {
 	}
 }
 
-// A question is held to the checks all the same.
+// A question is taken from whatever address, because a guest whose own was
+// changed still looks for the server it renews with. Its MACs are checked all
+// the same.
 func TestQuestionsAreChecked(t *testing.T) {
 	b := corpus.Binding()
 	b.Neighbours, b.Routed = nic.NeighboursAll, true
-	r := guard.Compile(b).On(b, 7, corpus.S4)
+	r := guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.S4})
+	arp, nd := corpus.AskARP(corpus.B4, corpus.G4), corpus.Ask6(corpus.B6, corpus.GLL)
+	takenARP := guard.Verdict{Action: guard.Take, Reason: reason.ARPRequest}
+	takenND := guard.Verdict{Action: guard.Take, Reason: reason.NeighbourSolicit}
 	for name, c := range map[string]struct {
 		frame []byte
-		want  reason.Reason
+		want  guard.Verdict
 	}{
-		"ARP from another's address": {corpus.AskARP(corpus.B4, corpus.G4), reason.ARPSpoofIP},
-		"NS from another's address":  {corpus.Ask6(corpus.B6, corpus.GLL), reason.IP6Spoof},
+		"ARP from another's address":               {arp, takenARP},
+		"ARP from another's MAC":                   {with(arp, 6, corpus.B), dropped(reason.MACSpoof)},
+		"ARP with another's sender MAC":            {with(arp, 22, corpus.B), dropped(reason.ARPSpoofMAC)},
+		"NS from another's address":                {nd, takenND},
+		"NS from another's link-local":             {corpus.Ask6(corpus.BLL, nic.BerthLinkLocal()), takenND},
+		"NS from another's MAC":                    {with(nd, 6, corpus.B), dropped(reason.MACSpoof)},
+		"NS from another's address, another's MAC": {with(nd, 14+40+24+2, corpus.B), dropped(reason.NDSpoofMAC)},
+		"RS from another's address":                {corpus.Solicit(corpus.B6), dropped(reason.IP6Spoof)},
 	} {
-		if got := judge(&r, &corpus.Vector{}, c.frame); got != dropped(c.want) {
-			t.Errorf("%s: %+v, want drop %s", name, got, c.want)
+		if got := judge(&r, &corpus.Vector{}, c.frame); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// with is the frame with another MAC at an offset.
+func with(f []byte, at int, m nic.MAC) []byte {
+	return slices.Concat(f[:at], m[:], f[at+len(m):])
+}
+
+// What berth was to the guest before, it is until the guest has renewed.
+func TestFormerServersAreAnswered(t *testing.T) {
+	b := corpus.Binding()
+	former := []netip.Addr{corpus.S4, corpus.M4, corpus.X4, corpus.S4, corpus.B4} // two of its own, one beyond the limit
+	on := func() guard.Rules {
+		return guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: netip.MustParseAddr("169.254.0.1"), Former: former})
+	}
+	r := on()
+	if want := []netip.Addr{netip.MustParseAddr("169.254.0.1"), corpus.S4}; !slices.Equal(r.Answer4, want) {
+		t.Errorf("answers for %v, want %v", r.Answer4, want)
+	}
+	if got := judge(&r, &corpus.Vector{}, corpus.AskARP(corpus.B4, corpus.S4)); got.Reason != reason.ARPRequest {
+		t.Errorf("asked for a former server from a former address: %+v", got)
+	}
+	former = []netip.Addr{b.Gateway, corpus.M6}
+	if r := on(); len(r.Answer4) != 1 {
+		t.Errorf("answers for %v, the gateway among them", r.Answer4)
+	}
+	b.ServedBy, former = nic.ServedBySite, []netip.Addr{corpus.S4}
+	if r := on(); r.Answer4 != nil {
+		t.Errorf("answers for %v where the site serves", r.Answer4)
 	}
 }
 

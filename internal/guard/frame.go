@@ -35,6 +35,7 @@ const (
 	protoEIGRP   = 88
 	protoOSPF    = 89
 	protoPIM     = 103
+	protoVRRP    = 112
 	protoUDPLite = 136
 
 	portServer = 67

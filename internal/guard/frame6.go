@@ -39,6 +39,7 @@ type ip6 struct {
 	fragmented bool // one of them is a fragment header
 	fragOff    int  // bytes
 	more       bool
+	taken      bool // a neighbour solicitation that berth answers
 	hop        byte
 	src, dst   netip.Addr
 

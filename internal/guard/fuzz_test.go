@@ -22,10 +22,13 @@ func fuzzed() []guard.Rules {
 		func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise, b.RA.Mode = true, true, nic.RASite },
 		func(b *nic.Binding) { b.Guard.Routers = []netip.Addr{corpus.LLS} },
 		func(b *nic.Binding) { b.Routed, b.Neighbours = true, nic.NeighboursAll },
+		func(b *nic.Binding) { b.ServedBy = nic.ServedBySite },
+		func(b *nic.Binding) { b.ServedBy = nic.ServedByTenant; share(b) },
+		func(b *nic.Binding) { b.Guard.Peers = []nic.MACRange{{MAC: corpus.G, Bits: 48}} },
 	} {
 		b := corpus.Binding()
 		change(b)
-		out = append(out, guard.Compile(b).On(b, 7, corpus.S4))
+		out = append(out, guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.S4}))
 	}
 	return out
 }

@@ -22,7 +22,7 @@ type segment struct {
 func newSegment(t *testing.T, change func(*nic.Binding)) *segment {
 	b := corpus.Binding()
 	change(b)
-	r := guard.Compile(b).On(b, 7, netip.Addr{})
+	r := guard.Compile(b).On(b, guard.Site{Segment: 7})
 	return &segment{T: t, rules: r, locals: settled(7)}
 }
 

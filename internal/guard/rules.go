@@ -24,12 +24,17 @@ type Rules struct {
 	Check  nic.Checks
 	Router bool
 
+	SiteDHCP  bool // the guest's DHCP requests pass instead of being taken, and the site's answers
+	Serve     bool // the guest's own DHCP answers pass
 	IPv6      bool // the NIC speaks IPv6 at all
 	Advertise bool // the guest's own router advertisements pass
 	SiteRA    bool // the site's router advertisements and the guest's solicitations pass
 	AnswerAll bool // every neighbour is answered for, but for the NIC's own addresses
 
 	MACs       []nic.MAC      // permitted Ethernet sources, the NIC's own first
+	Peers      []nic.MACRange // Ethernet sources that may reach the NIC, sorted, none inside another; none: all
+	VRIDs      []uint8        // VRRP virtual routers the NIC may speak for, sorted
+	Shared     []netip.Addr   // of the permitted sources, those that others may hold as well, sorted
 	IP4        []netip.Prefix // permitted IPv4 sources, masked, sorted, none inside another
 	IP6        []netip.Prefix // permitted IPv6 sources but link-locals, likewise
 	Gateway6   netip.Addr     // never permitted, whatever IP6 and LinkLocal say
@@ -53,7 +58,8 @@ func Compile(b *nic.Binding) Rules {
 	r := Rules{
 		Audit:      b.Guard.Mode == nic.Audit,
 		Router:     b.Guard.Router,
-		MACs:       append([]nic.MAC{b.MAC}, b.Guard.AllowMACs...),
+		MACs:       macs(b),
+		Peers:      peers(b),
 		Ethertypes: slices.Clone(b.Guard.AllowEthertypes),
 		VLANs:      slices.Clone(b.Guard.AllowVLANs),
 		Rate:       b.Guard.Rate,
@@ -64,11 +70,13 @@ func Compile(b *nic.Binding) Rules {
 	if !b.Suspended {
 		r.IP4 = sources(b, netip.Addr.Is4)
 		r.AnswerAll = b.AnswersAll()
+		r.VRIDs = vrids(b)
 	}
 	r.compile6(b)
+	r.compileServed(b)
+	r.Shared = r.shared(b)
 	slices.Sort(r.Ethertypes)
 	slices.Sort(r.VLANs)
-	slices.SortFunc(r.MACs[1:], func(x, y nic.MAC) int { return slices.Compare(x[:], y[:]) })
 	return r
 }
 
@@ -88,6 +96,18 @@ func (r *Rules) compile6(b *nic.Binding) {
 	r.Answer6 = b.Answers6()
 }
 
+// compileServed opens the link to those who serve it. A suspended NIC's stays
+// as it is: what it asks is taken, and meets silence.
+func (r *Rules) compileServed(b *nic.Binding) {
+	if b.Suspended || b.ServedBy == nic.ServedByBerth {
+		return
+	}
+	r.SiteDHCP, r.SiteRA = true, true
+	if b.ServedBy == nic.ServedByTenant {
+		r.Serve, r.Advertise = true, true
+	}
+}
+
 // routers returns the routers that no guest may be but the gateway, which is
 // one anyway.
 func routers(b *nic.Binding) []netip.Addr {
@@ -96,15 +116,39 @@ func routers(b *nic.Binding) []netip.Addr {
 	return slices.DeleteFunc(list, func(a netip.Addr) bool { return a == b.Gateway6 })
 }
 
-// On returns the rules as they are on one link: its segment, and the server
-// identifier in force there.
-func (r Rules) On(b *nic.Binding, segment uint32, id netip.Addr) Rules {
+// MaxFormer is how many former server identifiers are answered for.
+const MaxFormer = 4
+
+// Site is what rules need to know of the link they are put in force on.
+type Site struct {
+	Segment  uint32       // where link-locals are told apart
+	ServerID netip.Addr   // DHCPv4's, in force; zero: none
+	Former   []netip.Addr // earlier ones, which the guest may still renew with; the first MaxFormer count
+}
+
+// On returns the rules as they are on one link.
+func (r Rules) On(b *nic.Binding, s Site) Rules {
 	if r.Closed || b.Suspended {
 		return r
 	}
-	r.Segment = segment
-	r.Answer4 = b.Answers4(id)
+	r.Segment = s.Segment
+	r.Answer4 = b.Answers4(s.ServerID)
+	if b.ServedBy == nic.ServedByBerth {
+		r.answerFormer(b.Gateway, s.Former)
+	}
 	return r
+}
+
+// answerFormer adds the server identifiers that a guest's lease may still
+// name. What is the NIC's own by now, or its gateway's, has a speaker.
+func (r *Rules) answerFormer(gateway netip.Addr, former []netip.Addr) {
+	for _, a := range former[:min(len(former), MaxFormer)] {
+		if a.Is4() && a != gateway && !r.owns(a) {
+			r.Answer4 = append(r.Answer4, a)
+		}
+	}
+	slices.SortFunc(r.Answer4, netip.Addr.Compare)
+	r.Answer4 = slices.Compact(r.Answer4)
 }
 
 // sources returns the permitted sources of a family: the NIC's own addresses
@@ -117,6 +161,11 @@ func sources(b *nic.Binding, family func(netip.Addr) bool) []netip.Prefix {
 	}
 	for _, p := range slices.Concat(b.SLAAC, b.Delegated, b.Guard.AllowAddresses) {
 		all = append(all, p.Masked())
+	}
+	for _, s := range b.Shared {
+		for _, a := range s.Addresses {
+			all = append(all, netip.PrefixFrom(a, a.BitLen()))
+		}
 	}
 	slices.SortFunc(all, comparePrefix)
 	var out []netip.Prefix
@@ -172,7 +221,7 @@ func (r *Rules) Base() uint64 {
 	d := digest{}
 	for _, b := range []bool{
 		r.Closed, r.Audit, r.Check.MAC, r.Check.ARP, r.Check.ND, r.Check.IP, r.Check.L2, r.Router,
-		r.IPv6, r.Advertise, r.SiteRA, r.AnswerAll,
+		r.SiteDHCP, r.Serve, r.IPv6, r.Advertise, r.SiteRA, r.AnswerAll,
 	} {
 		d.bool(b)
 	}
@@ -183,13 +232,19 @@ func (r *Rules) Base() uint64 {
 	for _, m := range r.MACs {
 		d = append(d, m[:]...)
 	}
+	d.number(uint32(len(r.Peers)))
+	for _, p := range r.Peers {
+		d = append(append(d, p.MAC[:]...), p.Bits)
+	}
+	d.number(uint32(len(r.VRIDs)))
+	d = append(d, r.VRIDs...)
 	for _, list := range [][]netip.Prefix{r.IP4, r.IP6} {
 		d.number(uint32(len(list)))
 		for _, p := range list {
 			d = append(append(d, p.Addr().AsSlice()...), byte(p.Bits()))
 		}
 	}
-	for _, list := range [][]netip.Addr{{r.Gateway6}, r.Routers, r.Locals, r.Answer6} {
+	for _, list := range [][]netip.Addr{{r.Gateway6}, r.Routers, r.Locals, r.Answer6, r.Shared} {
 		d.number(uint32(len(list)))
 		for _, a := range list {
 			d = append(d, a.AsSlice()...)

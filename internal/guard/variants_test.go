@@ -57,7 +57,7 @@ func join(ms ...map[string][]corpus.Want) map[string][]corpus.Want {
 // port, two NICs of a VM and a MAC on two bridges (U8, U10, U11) are shown on
 // the wire.
 func TestVariants(t *testing.T) {
-	for _, c := range append(append(variants4(), grants6()...), append(families(), routers()...)...) {
+	for _, c := range slices.Concat(variants4(), grants6(), families(), routers(), served(), sharing(), visited()) {
 		t.Run(c.name, func(t *testing.T) {
 			b := corpus.Binding()
 			c.change(b)
@@ -100,11 +100,13 @@ func variants4() []variant {
 	return []variant{
 		{
 			name: "U6: VRRP MAC granted", change: func(b *nic.Binding) { b.Guard.AllowMACs = []nic.MAC{corpus.V} },
-			flips: all(passes(), "A13", "C26", "D37"),
+			flips: join(all(passes(), "A13", "C26", "D37"), all(drops(reason.ARPSpoofIP), "C28"), map[string][]corpus.Want{
+				"A15": {passes()[0], drops(reason.ARPSpoofIP)[0], passes()[0]},
+			}),
 		},
 		{
 			name: "U7: a trunk of VLAN 42", change: func(b *nic.Binding) { b.Guard.AllowVLANs = []uint16{42} },
-			flips: map[string][]corpus.Want{"H10": drops(reason.IP4Spoof), "H11": drops(reason.ARPSpoofIP), "H12": passes(), "H203": drops(reason.NDTarget), "N16": passes()},
+			flips: map[string][]corpus.Want{"H10": drops(reason.IP4Spoof), "H11": drops(reason.ARPSpoofIP), "H12": passes(), "H203": drops(reason.NDTarget), "H54": drops(reason.RoutingControl), "N16": passes(), "N37": {passes()[0], drops(reason.LLC)[0]}},
 		},
 		{
 			name: "ethertype granted", change: func(b *nic.Binding) { b.Guard.AllowEthertypes = []uint16{0x88cc} },
@@ -179,7 +181,6 @@ func withoutItsChoice() map[string][]corpus.Want {
 	return join(all(drops(reason.IP6Spoof), "P23", "E37", "G26"), all(drops(reason.NDTarget), "P25"), map[string][]corpus.Want{
 		"P27": {passes()[0], drops(reason.IP6Spoof)[0]}, "P30": {passes()[0], drops(reason.IP6Spoof)[0]},
 		"P34": {passes()[0], passes()[0], passes()[0], drops(reason.IP6Spoof)[0]},
-		"D28": {takes(reason.NeighbourSolicit), takes(reason.NeighbourSolicit), drops(reason.IP6Spoof)[0]},
 	})
 }
 
@@ -237,23 +238,32 @@ func isGlobalSource(f []byte) bool {
 
 // routers are NICs that may do what routers do.
 func routers() []variant {
-	router := all(passes(), "E17", "L01", "L03", "L04", "L05", "D05", "D20", "D24", "E16", "E36", "E19", "L08", "L10", "L11", "L12", "L14")
+	router, site := all(passes(), "E17", "L01", "L03", "L04", "L05", "D05", "D20", "D24", "E16", "E36", "E19", "L08", "L10", "L11", "L12", "L14", "L15", "L16", "L17", "L18"), siteRouters()
+	return []variant{
+		{name: "U9: router", change: func(b *nic.Binding) { b.Guard.Router = true }, flips: router},
+		{name: "U9: router that advertises", change: func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise = true, true }, flips: join(router, advertises())},
+		{name: "U12: the site's routers", change: func(b *nic.Binding) { b.RA.Mode = nic.RASite }, flips: site},
+	}
+}
+
+// advertises is what becomes of a guest's router advertisements that pass.
+func advertises() map[string][]corpus.Want {
 	tagged := map[string][]corpus.Want{"E35": drops(reason.VLANTag, reason.LLC, reason.VLANTag), "H42": drops(reason.LLC, reason.LLC, reason.LLC, reason.VLANTag)}
 	for n := range 13 {
 		tagged[fmt.Sprintf("H1%02d", n)] = drops(reason.VLANTag)
 	}
-	advertises := join(router, tagged, all(passes(), "E01", "E02", "E04", "E05", "E06", "E13", "E14", "E28", "E31"), map[string][]corpus.Want{
+	return join(tagged, all(passes(), "E01", "E02", "E04", "E05", "E06", "E13", "E14", "E28", "E31"), map[string][]corpus.Want{
 		"E03": drops(reason.IP6Spoof), "E07": drops(reason.NDFragment), "E09": drops(reason.FragmentTiny), "E10": drops(reason.FragmentTiny),
 		"E12": drops(reason.IP6Options), "E15": drops(reason.NDMalformed, reason.NDMalformed, reason.IP6Spoof), "E33": drops(reason.NDMalformed),
 	})
-	site := join(all(passes(), "E20", "E21", "E30", "E37", "E38", "N04", "N20"), map[string][]corpus.Want{
+}
+
+// siteRouters is what becomes of solicitations and the site's answers where
+// they pass.
+func siteRouters() map[string][]corpus.Want {
+	return join(all(passes(), "E20", "E21", "E30", "E37", "E38", "N04", "N20"), map[string][]corpus.Want{
 		"E25": drops(reason.LLTaken), "E26": drops(reason.VLANTag, reason.LLC),
 	})
-	return []variant{
-		{name: "U9: router", change: func(b *nic.Binding) { b.Guard.Router = true }, flips: router},
-		{name: "U9: router that advertises", change: func(b *nic.Binding) { b.Guard.Router, b.Guard.Advertise = true, true }, flips: advertises},
-		{name: "U12: the site's routers", change: func(b *nic.Binding) { b.RA.Mode = nic.RASite }, flips: site},
-	}
 }
 
 // The kernel moves a tag into the frame's metadata on receive: it is the same

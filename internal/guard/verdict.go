@@ -52,6 +52,7 @@ func FromGuest(r *Rules, f Frame) Verdict {
 	switch held := r.contain(f, h, &p); {
 	case isTaken(held):
 		v = Verdict{Action: Take, Reason: held}
+		p.taken, p.six.taken = held, held == reason.NeighbourSolicit
 	case held != reason.None:
 		return Verdict{Action: Drop, Reason: held}
 	case macAt(f.Data, 0) == nic.BerthMAC():
@@ -79,13 +80,21 @@ func ToGuest(r *Rules, f Frame) Verdict {
 	if why := r.foreign(f, h, &p); why != reason.None {
 		return Verdict{Action: Drop, Reason: why}
 	}
-	return r.enforce(Verdict{}, r.checkL2(f, h))
+	return r.enforce(Verdict{}, r.checkToGuest(f, h))
+}
+
+func (r *Rules) checkToGuest(f Frame, h l2) reason.Reason {
+	if r.Check.MAC && !r.isPeer(macAt(f.Data, 6)) {
+		return reason.PeerForeign
+	}
+	return r.checkL2(f, h)
 }
 
 // packet is what a frame carries, of the family its ethertype says.
 type packet struct {
-	four ip4
-	six  ip6
+	four  ip4
+	six   ip6
+	taken reason.Reason // what the frame is taken for
 }
 
 func parseIP(f Frame, h l2) packet {
@@ -134,7 +143,7 @@ func unreadable(h l2) reason.Reason {
 func (r *Rules) contain(f Frame, h l2, p *packet) reason.Reason {
 	switch h.ethertype {
 	case typeIPv4:
-		return contain4(f, h, &p.four)
+		return r.contain4(f, h, &p.four)
 	case typeIPv6:
 		return r.contain6(f, h, &p.six)
 	case typeARP:
@@ -145,24 +154,33 @@ func (r *Rules) contain(f Frame, h l2, p *packet) reason.Reason {
 	return reason.None
 }
 
-func contain4(f Frame, h l2, p *ip4) reason.Reason {
+func (r *Rules) contain4(f Frame, h l2, p *ip4) reason.Reason {
 	if why := undecidable(p); why != reason.None {
 		return why
 	}
 	switch {
-	case !p.ports:
+	case !p.ports || p.dport != portClient && p.dport != portServer:
 		return reason.None
-	case p.dport == portClient:
+	case p.dport == portClient && !r.Serve:
 		return reason.DHCPServer
-	case p.dport != portServer:
-		return reason.None
-	case p.more || h.tagged || h.llc || p.proto == protoUDPLite:
+	case disguised(h, p):
 		return reason.DHCPDisguised
+	case p.dport == portClient:
+		return reason.None
 	}
-	if op, _ := p.bootp(f.Data); op == 2 {
+	if op, _ := p.bootp(f.Data); op == 2 && !r.Serve {
 		return reason.DHCPServer // BOOTREPLY, to a relay
 	}
+	if r.SiteDHCP {
+		return reason.None
+	}
 	return reason.DHCP4
+}
+
+// disguised reports DHCP that does not look like it to whoever is not the
+// receiver.
+func disguised(h l2, p *ip4) bool {
+	return p.more || h.tagged || h.llc || p.proto == protoUDPLite
 }
 
 // answersARP reports whether an ARP request is berth's to answer.
@@ -219,7 +237,7 @@ func (r *Rules) foreign(f Frame, h l2, p *packet) reason.Reason {
 		if why := undecidable(&p.four); why != reason.None {
 			return why
 		}
-		if p.four.ports && p.four.dport == portClient {
+		if p.four.ports && p.four.dport == portClient && (!r.SiteDHCP || disguised(h, &p.four)) {
 			return reason.DHCPForeign
 		}
 	case typeIPv6:
@@ -238,7 +256,7 @@ func (r *Rules) checkFromGuest(f Frame, h l2, p *packet, c *claims) reason.Reaso
 	switch h.ethertype {
 	case typeARP:
 		if r.Check.ARP {
-			return r.checkARP(f.Data, h.off)
+			return r.checkARP(f.Data[h.off:], p.taken == reason.ARPRequest)
 		}
 	case typeRARP:
 		if r.Check.ARP {
@@ -306,12 +324,13 @@ func isLinkControl(m nic.MAC) bool {
 
 // checkARP holds ARP to RFC 826 and its sender to the NIC. A probe (RFC 5227
 // 2.1.1) may ask for the NIC's own addresses only, as the probe of another's
-// would deny it that address; one that berth answers for meets its holder.
-func (r *Rules) checkARP(d []byte, off int) reason.Reason {
-	if len(d) < off+28 {
+// would deny it that address. A request that is taken may come from any
+// address: no neighbour hears it, and a guest whose address was changed still
+// looks for the server it renews with.
+func (r *Rules) checkARP(a []byte, taken bool) reason.Reason {
+	if len(a) < 28 {
 		return reason.Truncated
 	}
-	a := d[off:]
 	if !isEthernetARP(a) {
 		return reason.ARPMalformed
 	}
@@ -321,8 +340,10 @@ func (r *Rules) checkARP(d []byte, off int) reason.Reason {
 		return reason.ARPOpcode
 	case !slices.Contains(r.MACs, macAt(a, 8)):
 		return reason.ARPSpoofMAC
+	case taken:
+		return reason.None
 	case spa.IsUnspecified():
-		if op != 1 || !r.owns(tpa) && !slices.Contains(r.Answer4, tpa) {
+		if op != 1 || !r.owns(tpa) {
 			return reason.ARPProbe
 		}
 	case !r.owns(spa):
@@ -344,7 +365,7 @@ func (r *Rules) checkIP4(f Frame, p *ip4) reason.Reason {
 	switch {
 	case p.bad:
 		return reason.IP4Malformed
-	case !r.owns(p.src) && !clientSource(f, p):
+	case !r.owns(p.src) && !r.clientSource(f, p):
 		return reason.IP4Spoof
 	case badOptions(f.Data[p.off+20 : p.off+p.ihl]):
 		return reason.IP4Options
@@ -355,18 +376,19 @@ func (r *Rules) checkIP4(f Frame, p *ip4) reason.Reason {
 	if r.Router {
 		return reason.None
 	}
-	return checkControl(f, p)
+	return r.checkControl(f, p)
 }
 
 // clientSource permits the two foreign sources a DHCP client has: none yet,
 // and the address it held before its binding changed, which it renews from
-// port 68 with that address in ciaddr (RFC 2131 4.3.2), to be told NAK.
-func clientSource(f Frame, p *ip4) bool {
+// port 68 with that address in ciaddr (RFC 2131 4.3.2), to be told NAK. Where
+// others serve, the second would leave the NIC.
+func (r *Rules) clientSource(f Frame, p *ip4) bool {
 	if p.proto != protoUDP || !p.ports || p.dport != portServer {
 		return false
 	}
-	if p.src.IsUnspecified() {
-		return true
+	if p.src.IsUnspecified() || r.SiteDHCP {
+		return p.src.IsUnspecified()
 	}
 	op, ciaddr := p.bootp(f.Data)
 	return p.sport == portClient && op == 1 && ciaddr == p.src
@@ -412,8 +434,9 @@ func checkFragment(p *ip4) reason.Reason {
 	}
 }
 
-// checkControl keeps a NIC that is no router from speaking as one.
-func checkControl(f Frame, p *ip4) reason.Reason {
+// checkControl keeps a NIC that is no router from speaking as one. Of a
+// fragmented message the first fragment is judged: without it there is none.
+func (r *Rules) checkControl(f Frame, p *ip4) reason.Reason {
 	if p.fragOff != 0 {
 		return reason.None
 	}
@@ -429,6 +452,10 @@ func checkControl(f Frame, p *ip4) reason.Reason {
 		}
 	case protoEIGRP, protoOSPF, protoPIM:
 		if group {
+			return reason.RoutingControl
+		}
+	case protoVRRP:
+		if l4 := p.off + p.ihl; group && !r.mayVRRP(f.Data[l4:l4+p.payload]) {
 			return reason.RoutingControl
 		}
 	case protoUDP:

@@ -59,9 +59,9 @@ func (r *Rules) contain6(f Frame, h l2, p *ip6) reason.Reason {
 	plain := !p.fragmented && !h.tagged && !h.llc
 	switch {
 	case p.ports && p.dport == portClient6:
-		return reason.DHCPServer
+		return r.contain546(plain && p.proto == protoUDP)
 	case p.ports && p.dport == portServer6:
-		return contain547(p.message(f.Data), plain && p.proto == protoUDP)
+		return r.contain547(p.message(f.Data), plain && p.proto == protoUDP)
 	case p.icmp() && p.kind == routerAdvert && !r.Advertise:
 		return reason.RARogue
 	case p.icmp() && p.kind == routerSolicit && !r.SiteRA:
@@ -75,18 +75,36 @@ func (r *Rules) contain6(f Frame, h l2, p *ip6) reason.Reason {
 	return reason.None
 }
 
+// contain546 judges what goes to the DHCPv6 client port: servers' messages.
+func (r *Rules) contain546(plain bool) reason.Reason {
+	switch {
+	case !r.Serve:
+		return reason.DHCPServer
+	case !plain:
+		return reason.DHCPDisguised
+	default:
+		return reason.None
+	}
+}
+
 // contain547 judges what goes to the DHCPv6 server port. A relay listens there
 // as well: a server's message to it is a rogue's.
-func contain547(message byte, plain bool) reason.Reason {
-	switch message {
-	case 2, 7, 10, 13: // Advertise, Reply, Reconfigure, Relay-reply
+func (r *Rules) contain547(message byte, plain bool) reason.Reason {
+	switch {
+	case isServerMessage(message) && !r.Serve:
 		return reason.DHCPServer
-	}
-	if !plain {
+	case !plain:
 		return reason.DHCPDisguised
+	case r.SiteDHCP:
+		return reason.None
+	default:
+		return reason.DHCP6
 	}
-	return reason.DHCP6
 }
+
+// isServerMessage reports Advertise, Reply, Reconfigure and Relay-reply (RFC
+// 8415 7.3).
+func isServerMessage(m byte) bool { return m == 2 || m == 7 || m == 10 || m == 13 }
 
 // answersND reports whether a neighbour solicitation is berth's to answer.
 func (r *Rules) answersND(d []byte, p *ip6) bool {
@@ -112,14 +130,15 @@ func (r *Rules) foreign6(f Frame, h l2, p *ip6) reason.Reason {
 	if why := undecidable6(p); why != reason.None {
 		return why
 	}
+	plain := !p.fragmented && !h.tagged && !h.llc
 	switch {
-	case p.ports && p.dport == portClient6:
+	case p.ports && p.dport == portClient6 && (!r.SiteDHCP || !plain || p.proto != protoUDP):
 		return reason.DHCPForeign
 	case p.src == nic.BerthLinkLocal() || p.advertises(f.Data, nic.BerthLinkLocal()):
 		return reason.AsBerth
 	case !p.icmp() || p.kind != routerAdvert:
 		return reason.None
-	case r.SiteRA && !p.extended && !h.tagged && !h.llc && p.hop == 255:
+	case r.SiteRA && plain && !p.extended && p.hop == 255:
 		return reason.None
 	}
 	return reason.RAForeign
@@ -186,9 +205,11 @@ func (r *Rules) checkIP6(f Frame, p *ip6, c *claims) reason.Reason {
 	if r.Router || !p.first() {
 		return reason.None
 	}
-	return checkControl6(f, p)
+	return r.checkControl6(f, p)
 }
 
+// checkSource6 asks for the source, but not of a solicitation that is taken:
+// see checkARP.
 func (r *Rules) checkSource6(p *ip6, c *claims) reason.Reason {
 	if p.src.IsUnspecified() {
 		if !unspecifiedSource(p) {
@@ -196,7 +217,7 @@ func (r *Rules) checkSource6(p *ip6, c *claims) reason.Reason {
 		}
 		return reason.None
 	}
-	if r.speaksFor(p.src, c) != reason.None {
+	if !p.taken && r.speaksFor(p.src, c) != reason.None {
 		return reason.IP6Spoof
 	}
 	return reason.None
@@ -226,13 +247,17 @@ func checkFragment6(p *ip6) reason.Reason {
 }
 
 // checkControl6 keeps a NIC that is no router from speaking as one.
-func checkControl6(f Frame, p *ip6) reason.Reason {
+func (r *Rules) checkControl6(f Frame, p *ip6) reason.Reason {
 	group := f.Data[0]&1 != 0 || isGroup6(p.dst)
 	switch {
 	case p.icmp():
 		return checkType6(p.kind)
 	case p.proto == protoEIGRP || p.proto == protoOSPF || p.proto == protoPIM:
 		if group {
+			return reason.RoutingControl
+		}
+	case p.proto == protoVRRP:
+		if group && !r.mayVRRP(f.Data[p.up:p.end]) {
 			return reason.RoutingControl
 		}
 	case p.ports && p.proto == protoUDP && group && (isRoutingPort(p.dport) || p.dport == 521 || p.dport == 6696):
@@ -356,6 +381,8 @@ func (r *Rules) checkNS(target netip.Addr, p *ip6, c *claims) reason.Reason {
 	return r.speaksFor(target, c)
 }
 
+// checkNA leaves the router flag to routers, also for an address that is
+// shared: keepalived sets it only where the guest forwards.
 func (r *Rules) checkNA(m []byte, p *ip6, c *claims) reason.Reason {
 	const routerFlag, solicited = 0x80, 0x40
 	if m[4]&solicited != 0 && isGroup6(p.dst) {

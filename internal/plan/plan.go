@@ -202,7 +202,7 @@ func (c *computation) serve(l Link, w Want) {
 }
 
 func (w *Want) rulesOn(l Link, id netip.Addr) guard.Rules {
-	return w.Rules.On(w.Binding, segment(l), id)
+	return w.Rules.On(w.Binding, guard.Site{Segment: segment(l), ServerID: id})
 }
 
 // DigestOn is the digest of the rules that are wanted on a link.

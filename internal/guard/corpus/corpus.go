@@ -60,6 +60,7 @@ func All() []Vector {
 		neighbours(), neighbourDisguises(), advertisements(), redirects(), solicitations(), answered(),
 		rogueServers6(), clients6(), clientAbuse6(), encapsulated6(), sources6(), extensions(), control6(),
 		foreignRouters(), foreignServers6(), asBerth(), mustPass6(), fragments6(), neighbours6(), memberships(), mustPassTowards6(),
+		virtualRouters(), shares(), strangers(),
 	} {
 		all = append(all, class...)
 	}

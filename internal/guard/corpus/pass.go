@@ -40,7 +40,7 @@ func mustPass() []Vector {
 		ok("P19", "from port 68 to DNS", own(udpProto, udp(68, 53, rep('A', 20)))),
 		ok("F22", "from port 67 to an ordinary port", own(udpProto, udp(67, 40000, rep('A', 10)))),
 		ok("P40", "ICMP fragmentation needed, unreachable", own(icmp, cat([]byte{3, 4, 0, 0, 0, 0, 5, 0x78}, inner)), own(icmp, cat([]byte{3, 3, 0, 0, 0, 0, 0, 0}, inner))),
-		ok("P41", "VRRP from the own MAC", to(mac("01:00:5e:00:00:12"), packet{dst: ip("224.0.0.18"), ttl: 255, proto: 112, payload: cat([]byte{0x31, 5, 0x64, 1, 0, 0x64, 0, 0}, []byte{192, 0, 2, 50})})),
+		ok("P41", "VRRP by unicast, and a last fragment of it", to(B, packet{dst: B4, ttl: 255, proto: vrrpProto, payload: vrrp(vrid)}), vrrp4(packet{frag: 6, payload: vrrp(vrid)})),
 		ok("P47", "ARP with a trailer", cat(arp(BC, arpMsg{op: 1, sha: M, spa: M4, tpa: G4})[:42], rep(0xff, 18))),
 		ok("P48", "TTL 1, DF, DSCP, ID 0", to(G, packet{proto: udpProto, ttl: 1, frag: 0x4000, tos: 0xb9, payload: udp(1, 2, nil)})),
 		ok("P49", "TCP full segment", own(tcp, cat(tcp80, rep('G', 1426)))),

@@ -39,7 +39,7 @@ func mustPass6() []Vector {
 			own(udpProto, nine, plain(hip)), own(udpProto, nine, plain(shim6)), own(udpProto, nine, manyHeaders(8)...), own(udpProto, nine, pads(16))),
 		ok("P63", "IPv6: hop limit 1, traffic class and flow label", classed(own(udpProto, nine)), packet6{src: M6, dst: G6, hop: 1, proto: udpProto, payload: nine}.frame()),
 		ok("I30", "IPv6: own address to another VM in a group's frame (hole 196)", packet6{src: M6, dst: B6, edst: macOf(allNodes), hop: 64, proto: icmp6, payload: echo}.frame()),
-		ok("P65", "IPv6: VRRP and OSPF by unicast", packet6{src: LL, dst: ip("ff02::12"), hop: 255, proto: 112, payload: []byte{0x31, 5, 100, 0, 0, 100, 0, 0}}.frame(), own(89, make([]byte, 24))),
+		ok("P65", "IPv6: VRRP and OSPF by unicast", packet6{src: LL, dst: BLL, hop: 255, proto: vrrpProto, payload: vrrp(vrid)}.frame(), own(89, make([]byte, 24))),
 		ok("P66", "extended echo (RFC 8335), echo of a group", own(icmp6, icmp6Type(160, 0, 0, 1, 0, 1)), packet6{src: LL, dst: allNodes, proto: icmp6, payload: echo}.frame()),
 		ok("M06", "IPv6 tunnels: GRE, 6in6, 4in6, VXLAN, L2TPv3", own(47, cat([]byte{0, 0, 8, 0}, inner4)), own(41, invoking), own(4, inner4),
 			own(udpProto, udp(4789, 4789, make([]byte, 50))), own(115, make([]byte, 44))),
