@@ -112,6 +112,27 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// What docs/binding.md shows can be used as it stands, all of it together.
+func TestDocumentExamples(t *testing.T) {
+	block := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+	var networks, nics strings.Builder
+	for _, m := range block.FindAllStringSubmatch(string(readFile(t, "../../docs/binding.md")), -1) {
+		if strings.HasPrefix(m[1], "network:") {
+			networks.WriteString("---\n" + m[1])
+		} else if !strings.Contains(nics.String(), m[1][:strings.Index(m[1], "\n")+1]) { // tap7 is shown in two forms
+			nics.WriteString("---\n" + m[1])
+		}
+	}
+	nets, problems := ParseNetworks("networks", []byte(networks.String()))
+	r := Parse("nics", []byte(nics.String()), nets)
+	if got := texts1(append(problems, r.Problems...)); got != nil {
+		t.Error(got)
+	}
+	if len(nets.Names()) < 2 || len(r.Bindings) < 7 {
+		t.Errorf("%d networks and %d NICs are shown: the document is not found", len(nets.Names()), len(r.Bindings))
+	}
+}
+
 func TestInheritance(t *testing.T) {
 	file := `network: lan
 gateway: 192.0.2.1
