@@ -24,7 +24,7 @@ func rings() map[string]int {
 		"internal/compat/nimbus": 2,
 		// The one inner room that touches the machine: edges write files with it.
 		"internal/disk":       2,
-		"internal/source/dir": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3,
+		"internal/source/dir": 3, "internal/hook": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3,
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
 		"internal/agent": 4,
 		"cmd/berth":      5, "cmd/berthd": 5,
