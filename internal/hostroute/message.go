@@ -17,7 +17,6 @@ import (
 type entry struct {
 	route.Route
 	index    int // 0: several next hops, or none
-	table    uint32
 	kind     uint8
 	protocol uint8
 	cached   bool
@@ -25,14 +24,16 @@ type entry struct {
 
 // ours needs the protocol only: nobody else writes it.
 func (e entry) ours() bool {
-	return e.protocol == Protocol && e.table == unix.RT_TABLE_MAIN && e.index != 0 && !e.cached
+	return e.protocol == Protocol && e.index != 0 && !e.cached
 }
 
 // String is the route as iproute2 writes it, for the operator who looks for it.
 func (e entry) String() string {
-	s := fmt.Sprintf("%v dev #%d proto %d", e.Route, e.index, e.protocol)
-	if e.table != unix.RT_TABLE_MAIN {
-		s += fmt.Sprintf(" table %d", e.table)
+	r := e.Route
+	r.Table = 0
+	s := fmt.Sprintf("%v dev #%d proto %d", r, e.index, e.protocol)
+	if e.Table != 0 {
+		s += fmt.Sprintf(" table %d", e.Table)
 	}
 	switch e.kind {
 	case unix.RTN_LOCAL:
@@ -61,6 +62,10 @@ func routeMessage(index int, r route.Route) []nl.NetlinkRequestData {
 	data := []nl.NetlinkRequestData{
 		m, attr(unix.RTA_DST, r.To.Addr().AsSlice()), attr(unix.RTA_OIF, native32(index)),
 	}
+	if r.Table != 0 {
+		m.Table = unix.RT_TABLE_UNSPEC
+		data = append(data, attr(unix.RTA_TABLE, native32(int(r.Table))))
+	}
 	if !r.Via.IsValid() {
 		m.Scope = unix.RT_SCOPE_LINK // IPv6 has no scopes
 		return data
@@ -76,6 +81,9 @@ func goneRouteMessage(index int, r route.Route) []nl.NetlinkRequestData {
 	data := routeMessage(index, r)
 	m := nl.NewRtDelMsg() // of any scope
 	m.Family, m.Dst_len, m.Protocol = family(r.To.Addr()), uint8(r.To.Bits()), Protocol
+	if r.Table != 0 {
+		m.Table = unix.RT_TABLE_UNSPEC
+	}
 	data[0] = m
 	return data
 }
@@ -87,6 +95,13 @@ func routeFilter(family uint8, index int) []nl.NetlinkRequestData {
 		data = append(data, attr(unix.RTA_OIF, native32(index)))
 	}
 	return data
+}
+
+// tableFilter selects all routes of one table.
+func tableFilter(family uint8, table uint32) []nl.NetlinkRequestData {
+	return []nl.NetlinkRequestData{
+		&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}}, attr(unix.RTA_TABLE, native32(int(table))),
+	}
 }
 
 // lookupMessage asks for the table entry that a packet to a would take.
@@ -103,10 +118,8 @@ func parseRoute(b []byte) (entry, error) {
 		return entry{}, fmt.Errorf("route message of %d bytes", len(b))
 	}
 	m := nl.DeserializeRtMsg(b)
-	e := entry{
-		table: uint32(m.Table), kind: m.Type, protocol: m.Protocol,
-		cached: m.Flags&unix.RTM_F_CLONED != 0,
-	}
+	e := entry{kind: m.Type, protocol: m.Protocol, cached: m.Flags&unix.RTM_F_CLONED != 0}
+	e.Table = uint32(m.Table)
 	attrs, err := nl.ParseRouteAttr(b[unix.SizeofRtMsg:])
 	if err != nil {
 		return entry{}, fmt.Errorf("route message: %w", err)
@@ -124,8 +137,11 @@ func parseRoute(b []byte) (entry, error) {
 		case unix.RTA_OIF:
 			e.index = number(v)
 		case unix.RTA_TABLE:
-			e.table = uint32(number(v))
+			e.Table = uint32(number(v))
 		}
+	}
+	if e.Table == unix.RT_TABLE_MAIN {
+		e.Table = 0
 	}
 	e.To = netip.PrefixFrom(to, int(m.Dst_len))
 	return e, nil
@@ -153,26 +169,39 @@ func neighbourFilter(index int) []nl.NetlinkRequestData {
 // ndmsgLen is the size of struct ndmsg.
 const ndmsgLen = 12
 
-func parseNeighbour(b []byte) (index int, n route.Neighbour, ours bool, err error) {
+// neighbour is one entry of the neighbour tables, of whomever.
+type neighbour struct {
+	route.Neighbour
+	index     int
+	protocol  uint8
+	permanent bool
+	proxy     bool
+}
+
+func parseNeighbour(b []byte) (neighbour, error) {
 	if len(b) < ndmsgLen {
-		return 0, n, false, fmt.Errorf("neighbour message of %d bytes", len(b))
+		return neighbour{}, fmt.Errorf("neighbour message of %d bytes", len(b))
 	}
-	permanent := binary.NativeEndian.Uint16(b[8:])&netlink.NUD_PERMANENT != 0
+	e := neighbour{
+		index:     number(b[4:]),
+		permanent: binary.NativeEndian.Uint16(b[8:])&netlink.NUD_PERMANENT != 0,
+		proxy:     b[10]&netlink.NTF_PROXY != 0,
+	}
 	attrs, err := nl.ParseRouteAttr(b[ndmsgLen:])
 	if err != nil {
-		return 0, n, false, fmt.Errorf("neighbour message: %w", err)
+		return neighbour{}, fmt.Errorf("neighbour message: %w", err)
 	}
 	for _, a := range attrs {
 		switch v := a.Value; {
 		case a.Attr.Type == netlink.NDA_DST:
-			n.Addr, _ = netip.AddrFromSlice(v)
+			e.Addr, _ = netip.AddrFromSlice(v)
 		case a.Attr.Type == netlink.NDA_LLADDR && len(v) == len(nic.MAC{}):
-			n.MAC = nic.MAC(v)
+			e.MAC = nic.MAC(v)
 		case a.Attr.Type == netlink.NDA_PROTOCOL && len(v) == 1:
-			ours = permanent && v[0] == Protocol
+			e.protocol = v[0]
 		}
 	}
-	return number(b[4:]), n, ours, nil
+	return e, nil
 }
 
 func number(v []byte) int {

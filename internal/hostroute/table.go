@@ -2,8 +2,8 @@
 // one link's to what package route derives for a routed NIC.
 //
 // Not here: forwarding as such, which is the host's to switch on (ip_forward,
-// net.ipv6.conf.all.forwarding), policy routing (only the main table is
-// written), and the guest's own ARP requests and solicitations, which the
+// net.ipv6.conf.all.forwarding) and so is proxy_ndp on the link to the site,
+// what a routing table leads to besides the guests, and the guest's own ARP requests and solicitations, which the
 // guard's program takes before the host's stack sees them (datapath).
 package hostroute
 
@@ -72,7 +72,8 @@ func (t *Table) Installed() (map[int]route.State, error) {
 }
 
 // Apply makes one link's routes and neighbours those of w, given what
-// Installed said of the link. What stays wanted stays in force throughout:
+// Installed said of the link, and adds w's rules and proxy entries; those not
+// wanted any more are for Sweep. What stays wanted stays in force throughout:
 // additions come first. The link must be up. A destination that has another
 // route, be it a stranger's or ours on another link, is left to that and named
 // in the error; everything else is done nevertheless. So serve links that lose
@@ -90,10 +91,10 @@ func (t *Table) Apply(have route.State, w route.Want) error {
 		failed = append(failed, err)
 		// Later steps rely on every other kind: no route without its neighbour.
 		if held := (heldError{}); !errors.As(err, &held) {
-			break
+			return fmt.Errorf("link %d: %w", w.Index, errors.Join(failed...))
 		}
 	}
-	if err := errors.Join(failed...); err != nil {
+	if err := errors.Join(append(failed, t.addCommon(w, failed))...); err != nil {
 		return fmt.Errorf("link %d: %w", w.Index, err)
 	}
 	return nil
@@ -142,13 +143,24 @@ func gone(err error) error {
 
 // add looks before it adds: the kernel refuses only what has the same metric.
 func (t *Table) add(index int, r route.Route) error {
-	exclusive := unix.NLM_F_EXCL
-	if by, found := t.holder(r); found && by.ours() && by.index == index {
-		exclusive = unix.NLM_F_REPLACE // the caller's knowledge was old
-	} else if found {
+	by, found := t.holder(r)
+	mine := found && by.ours() && by.index == index // the caller's knowledge was old
+	if found && !mine {
 		return heldError{to: r.To, by: by.String()}
 	}
-	err := t.change(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|exclusive, routeMessage(index, r))
+	if r.Table != 0 {
+		return t.addIn(index, r)
+	}
+	return t.put(index, r, mine)
+}
+
+// put adds a route, or replaces one.
+func (t *Table) put(index int, r route.Route, replace bool) error {
+	flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
+	if replace {
+		flags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
+	}
+	err := t.change(unix.RTM_NEWROUTE, flags, routeMessage(index, r))
 	switch {
 	case errors.Is(err, unix.EEXIST):
 		return heldError{to: r.To}
@@ -158,9 +170,56 @@ func (t *Table) add(index int, r route.Route) error {
 	return nil
 }
 
+// addIn adds to a table of its own, which a lookup comes to only for what the
+// guest sends, so it has to be searched; and after the adding, for a table
+// that is empty is none.
+func (t *Table) addIn(index int, r route.Route) error {
+	held := heldError{}
+	err := t.put(index, r, false)
+	exists := errors.As(err, &held)
+	if err != nil && !exists {
+		return err
+	}
+	by, found, err := t.otherIn(index, r)
+	switch {
+	case err != nil:
+		return fmt.Errorf("route %v: %w", r, err)
+	case found && !exists:
+		err = gone(t.change(unix.RTM_DELROUTE, 0, goneRouteMessage(index, r)))
+		return errors.Join(heldError{to: r.To, by: by.String()}, err)
+	case found:
+		return heldError{to: r.To, by: by.String()}
+	case exists:
+		return t.put(index, r, true)
+	}
+	return nil
+}
+
+// otherIn returns a route to the same destination in r's table that is not the
+// link's and ours.
+func (t *Table) otherIn(index int, r route.Route) (entry, bool, error) {
+	msgs, err := t.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, tableFilter(family(r.To.Addr()), r.Table))
+	if err != nil {
+		return entry{}, false, err
+	}
+	for _, m := range msgs {
+		e, err := parseRoute(m)
+		if err != nil {
+			return entry{}, false, err
+		}
+		mine := e.ours() && e.index == index
+		if e.To == r.To && e.Table == r.Table && !e.cached && !mine {
+			return e, true, nil
+		}
+	}
+	return entry{}, false, nil
+}
+
 // holder returns the route to exactly r's destination, if a lookup of its
 // first address ends there; a longer one hides it. Without any route, and
-// under an unreachable one, the lookup fails, and so nothing is held.
+// under an unreachable one, the lookup fails, and so nothing is held. For a
+// route in a table of its own only the host's own addresses count, which come
+// before any table.
 func (t *Table) holder(r route.Route) (entry, bool) {
 	req := t.request(unix.RTM_GETROUTE, 0, lookupMessage(r.To.Addr()))
 	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
@@ -168,7 +227,7 @@ func (t *Table) holder(r route.Route) (entry, bool) {
 		return entry{}, false
 	}
 	e, err := parseRoute(msgs[0])
-	return e, err == nil && e.To == r.To
+	return e, err == nil && e.To == r.To && (r.Table == 0 || e.Table == unix.RT_TABLE_LOCAL)
 }
 
 // read returns the state of one link, or of all for index 0.
@@ -214,14 +273,14 @@ func (t *Table) readNeighbours(all map[int]route.State, index int) error {
 		return err
 	}
 	for _, m := range msgs {
-		on, n, ours, err := parseNeighbour(m)
+		e, err := parseNeighbour(m)
 		if err != nil {
 			return err
 		}
-		if ours && (index == 0 || on == index) {
-			s := all[on]
-			s.Neighbours = append(s.Neighbours, n)
-			all[on] = s
+		if e.permanent && e.protocol == Protocol && (index == 0 || e.index == index) {
+			s := all[e.index]
+			s.Neighbours = append(s.Neighbours, e.Neighbour)
+			all[e.index] = s
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func event(t testing.TB, kind uint16, data []byte) string {
 		}
 		return fmt.Sprintf("%s route %v", does, e.To)
 	}
-	_, n, _, err := parseNeighbour(data)
+	n, err := parseNeighbour(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -62,8 +63,8 @@ type State struct {
 // Common is what the host has of ours outside of the guests' links: none of it
 // goes with a link.
 type Common struct {
-	Rules   []Rule
-	Proxies []Proxy
+	Rules   map[Rule]bool
+	Proxies map[Proxy]bool
 }
 
 // Of derives what follows from a binding: everything the guard permits it as
@@ -76,7 +77,7 @@ func Of(b *nic.Binding) Want {
 		return w
 	}
 	for _, to := range destinations(b) {
-		r := Route{To: to, Table: b.Routing.Table}
+		r := Route{To: to, Table: table(b)}
 		if to.IsSingleIP() {
 			w.Neighbours = append(w.Neighbours, to.Addr())
 		} else {
@@ -91,12 +92,22 @@ func Of(b *nic.Binding) Want {
 	return w
 }
 
+// mainTable is RT_TABLE_MAIN of linux/rtnetlink.h: the one without a rule.
+const mainTable = 254
+
+func table(b *nic.Binding) uint32 {
+	if b.Routing.Table == mainTable {
+		return 0
+	}
+	return b.Routing.Table
+}
+
 // rules has one for each family that is routed.
 func rules(b *nic.Binding, routes []Route) []Rule {
 	var all []Rule
 	for _, is6 := range []bool{false, true} {
-		if b.Routing.Table != 0 && slices.ContainsFunc(routes, func(r Route) bool { return r.To.Addr().Is6() == is6 }) {
-			all = append(all, Rule{Link: b.NIC, Table: b.Routing.Table, IPv6: is6})
+		if table(b) != 0 && slices.ContainsFunc(routes, func(r Route) bool { return r.To.Addr().Is6() == is6 }) {
+			all = append(all, Rule{Link: b.NIC, Table: table(b), IPv6: is6})
 		}
 	}
 	return all
@@ -150,25 +161,28 @@ func (s State) Is(w Want) bool {
 	return slices.Equal(s.Routes, w.Routes) && slices.Equal(s.Neighbours, w.entries())
 }
 
+// LeadsTo reports whether there is a route to this one address.
+func (s State) LeadsTo(a netip.Addr) bool {
+	return slices.ContainsFunc(s.Routes, func(r Route) bool { return r.To.IsSingleIP() && r.To.Addr() == a })
+}
+
+// Add adds what w wants outside of its link.
+func (c *Common) Add(w Want) {
+	if c.Rules == nil {
+		*c = Common{map[Rule]bool{}, map[Proxy]bool{}}
+	}
+	for _, r := range w.Rules {
+		c.Rules[r] = true
+	}
+	for _, p := range w.Proxies {
+		c.Proxies[p] = true
+	}
+}
+
 // Has reports whether all that w wants outside of its link is there.
 func (c Common) Has(w Want) bool {
-	return len(c.Missing(w).Rules)+len(c.Missing(w).Proxies) == 0
-}
-
-// Missing is what w wants outside of its link and is not there.
-func (c Common) Missing(w Want) Common {
-	return Common{Rules: less(w.Rules, c.Rules), Proxies: less(w.Proxies, c.Proxies)}
-}
-
-// less returns what is in all and not in these.
-func less[T comparable](all, these []T) []T {
-	var out []T
-	for _, x := range all {
-		if !slices.Contains(these, x) {
-			out = append(out, x)
-		}
-	}
-	return out
+	return !slices.ContainsFunc(w.Rules, func(r Rule) bool { return !c.Rules[r] }) &&
+		!slices.ContainsFunc(w.Proxies, func(p Proxy) bool { return !c.Proxies[p] })
 }
 
 func (w Want) entries() []Neighbour {
@@ -177,6 +191,16 @@ func (w Want) entries() []Neighbour {
 		out[i] = Neighbour{a, w.MAC}
 	}
 	return out
+}
+
+// Compare orders rules by link, then table and family.
+func (r Rule) Compare(o Rule) int {
+	return cmp.Or(strings.Compare(r.Link, o.Link), cmp.Compare(r.Table, o.Table), strings.Compare(r.String(), o.String()))
+}
+
+// Compare orders entries by uplink, then address.
+func (p Proxy) Compare(o Proxy) int {
+	return cmp.Or(strings.Compare(p.Uplink, o.Uplink), p.Addr.Compare(o.Addr))
 }
 
 // Sort brings what was read into Want's order.
