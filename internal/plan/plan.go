@@ -59,6 +59,7 @@ type Input struct {
 	Answering map[int]uint64      // by ifindex: AnswerDigest of what the answerer holds
 	Quiet     map[int]bool        // by ifindex: the host's own IPv6 is off there, or prepared if routed
 	Routed    map[int]route.State // by ifindex: the host's routes to it; nil: not known
+	Common    route.Common        // and what it has besides, if Routed is known
 	Armed     Armed
 	Policy    Policy
 	TCX       bool
@@ -103,6 +104,7 @@ func Compute(in Input) Plan {
 		c.unbound(l)
 	}
 	c.strays()
+	c.sweep()
 	c.lock()
 	slices.SortStableFunc(c.plan.Steps, compareSteps)
 	slices.SortStableFunc(c.plan.Waits, func(a, b Wait) int { return strings.Compare(a.NIC, b.NIC) })
@@ -118,12 +120,14 @@ type computation struct {
 	installed map[int]Installed
 	answering map[int]uint64  // what stays of in.Answering
 	arm       map[string]bool // names the lock must hold
+	routed    map[int]bool    // by ifindex: the binding says what is routed to it
+	common    route.Common    // what NICs want of it
 }
 
 func newComputation(in Input) *computation {
 	c := &computation{
 		in: in, link: map[string]Link{}, byIndex: map[int]Link{},
-		installed: map[int]Installed{}, answering: maps.Clone(in.Answering), arm: map[string]bool{},
+		installed: map[int]Installed{}, answering: maps.Clone(in.Answering), arm: map[string]bool{}, routed: map[int]bool{},
 	}
 	for _, l := range in.Links {
 		c.link[l.Name] = l

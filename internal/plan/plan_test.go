@@ -3,6 +3,7 @@ package plan_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -86,6 +87,14 @@ func (w *world) step(s plan.Step) {
 		w.in.Quiet[s.Index] = true
 	case plan.Route:
 		w.in.Routed[s.Index] = stateOf(s.Want)
+		w.in.Common.Add(s.Want)
+	case plan.Sweep:
+		for _, r := range s.Want.Rules {
+			delete(w.in.Common.Rules, r)
+		}
+		for _, p := range s.Want.Proxies {
+			delete(w.in.Common.Proxies, p)
+		}
 	case plan.Unroute:
 		delete(w.in.Routed, s.Index)
 	case plan.Close, plan.Guard:
@@ -331,6 +340,50 @@ func TestRouted(t *testing.T) {
 	w.in.Quiet[77] = false
 	s.turn("its binding is removed")
 	s.golden("routed")
+}
+
+// TestUplink: what tells the site of a routed NIC does not go with a link, so
+// it is taken away by itself, and nothing of another NIC's is.
+func TestUplink(t *testing.T) {
+	b := dual("tap7", 10)
+	b.Routed, b.Neighbours, b.Routing = true, nic.NeighboursAll, nic.Routing{Table: 100, Uplink: "up0"}
+	twin := *b // of another network, with the same addresses
+	twin.NIC, twin.Network, twin.MAC, twin.Routing = "tap8", "other", nic.MAC{0x52, 0x54, 0, 0xaa, 0, 9}, nic.Routing{Table: 200, Uplink: "up1"}
+	w := newWorld(b, &twin)
+	s := &story{t: t, w: w}
+	seven, eight, up0, up1, up2 := tap("tap7", 77), tap("tap8", 78), tap("up0", 2), tap("up1", 3), tap("up2", 4)
+	w.links(seven, eight, up0, up1, up2)
+	s.turn("two routed NICs, each with a table and an uplink")
+	moved := *b
+	moved.Routing = nic.Routing{Table: 101, Uplink: "up2"}
+	w.declare(&moved, &twin)
+	s.turn("one gets another table and uplink")
+	up2.Up = false
+	w.links(seven, eight, up0, up1, up2)
+	maps.DeleteFunc(w.in.Common.Proxies, func(p route.Proxy, _ bool) bool { return p.Uplink == "up2" })
+	s.turn("the uplink goes down and takes the entries along")
+	up2.Up = true
+	w.links(seven, eight, up0, up1, up2)
+	s.turn("and comes back")
+	seven.Up = false
+	w.links(seven, eight, up0, up1, up2)
+	delete(w.in.Routed, 77)
+	s.turn("the NIC's own link goes down and takes the routes along")
+	seven.Up = true
+	w.links(seven, eight, up0, up1, up2)
+	s.turn("and comes back")
+	w.in.Sealed = false
+	w.declare(&twin)
+	s.turn("no source has spoken yet: nothing is taken away")
+	w.in.Sealed = true
+	w.in.Wants.Refused = map[string]table.Refusal{"tap7": {Reason: reason.WaitConflict, Text: "no"}}
+	s.turn("a declaration that cannot be used keeps what its NIC has")
+	w.links(eight, up0, up1, up2)
+	delete(w.in.Routed, 77)
+	s.turn("its link is gone")
+	w.declare()
+	s.turn("all bindings are removed")
+	s.golden("uplink")
 }
 
 // A berthd that was stopped on the way may have let go of a link and not yet of

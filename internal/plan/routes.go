@@ -9,12 +9,21 @@ import (
 )
 
 // route brings the host's routes to the NIC up to its binding. The kernel takes
-// none for a link that is down, and drops what it had.
+// none for a link that is down, and drops what it had. The site is not told of a
+// NIC by an uplink that is down: what comes up then is announced.
 func (c *computation) route(l Link, b *nic.Binding) {
 	want := route.Of(b)
 	want.Index = l.Index
+	c.routed[l.Index] = true
+	if !c.link[b.Routing.Uplink].Up {
+		want.Proxies = nil
+	}
+	c.common.Add(route.Want{Rules: want.Rules})
+	if l.Up {
+		c.common.Add(want)
+	}
 	switch {
-	case !l.Up || c.in.Routed == nil || c.in.Routed[l.Index].Is(want):
+	case !l.Up || c.in.Routed == nil || c.in.Routed[l.Index].Is(want) && c.in.Common.Has(want):
 	case len(want.Routes) == 0:
 		c.unroute(l.Name, l.Index)
 	default:
@@ -44,6 +53,38 @@ func (c *computation) strays() {
 			c.unroute(l.Name, index)
 		}
 	}
+}
+
+// sweep takes away rules and proxy entries that no NIC wants any more: they do
+// not go with the link. A declaration that cannot be used keeps what its NIC has.
+func (c *computation) sweep() {
+	if !c.in.Sealed || c.in.Routed == nil {
+		return
+	}
+	stale := route.Want{}
+	for r := range c.in.Common.Rules {
+		if !c.common.Rules[r] && !c.keeps(c.link[r.Link]) {
+			stale.Rules = append(stale.Rules, r)
+		}
+	}
+	for p := range c.in.Common.Proxies {
+		keeps := func(l Link) bool { return c.in.Routed[l.Index].LeadsTo(p.Addr) && c.keeps(l) }
+		if !c.common.Proxies[p] && !slices.ContainsFunc(c.in.Links, keeps) {
+			stale.Proxies = append(stale.Proxies, p)
+		}
+	}
+	if len(stale.Rules)+len(stale.Proxies) > 0 {
+		slices.SortFunc(stale.Rules, route.Rule.Compare)
+		slices.SortFunc(stale.Proxies, route.Proxy.Compare)
+		c.step(Step{Verb: Sweep, Want: stale})
+	}
+}
+
+// keeps reports whether a link whose binding cannot come into force stays
+// routed as it was.
+func (c *computation) keeps(l Link) bool {
+	unrouted := slices.ContainsFunc(c.plan.Steps, func(s Step) bool { return s.Verb == Unroute && s.Index == l.Index })
+	return !c.routed[l.Index] && !unrouted && len(c.in.Routed[l.Index].Routes) > 0
 }
 
 // compareSteps puts those by verb; of links that exchange routes, the ones that

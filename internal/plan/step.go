@@ -29,25 +29,26 @@ const (
 	Unroute             // take the host's routes to the NIC away
 	Guard               // rules of the binding
 	Answer              // answer from the binding
-	Route               // the host's routes to a routed NIC
+	Route               // the host's routes to a routed NIC, and what tells the site
+	Sweep               // rules and proxy entries that no NIC wants
 	Disarm              // the second lock lets the name go
 	Harden              // pinned tcx links instead of clsact filters
 )
 
 // String names the verb.
 func (v Verb) String() string {
-	return [...]string{"arm", "hold", "silence", "quiet", "prepare", "forget", "close", "unroute", "guard", "answer", "route", "disarm", "harden"}[v]
+	return [...]string{"arm", "hold", "silence", "quiet", "prepare", "forget", "close", "unroute", "guard", "answer", "route", "sweep", "disarm", "harden"}[v]
 }
 
 // Step is one change to make.
 type Step struct {
 	Verb  Verb
-	NIC   string // or a pattern, for Arm and Disarm
-	Index int    // 0 for Arm and Disarm
+	NIC   string // or a pattern, for Arm and Disarm; "" for Sweep
+	Index int    // 0 for Arm, Disarm and Sweep
 	Rules *guard.Rules
 	Note  string
 
-	// Of Route:
+	// Of Route; of Sweep the rules and proxy entries that go:
 	Want  route.Want
 	loses bool // something is taken away, which another NIC may get
 
@@ -71,7 +72,7 @@ func (s *Step) answerDigest(binding uint64) uint64 {
 // String is the step as logs, golden files and `berth plan` show it.
 func (s Step) String() string {
 	b := strings.Builder{}
-	b.WriteString(s.Verb.String() + " " + s.NIC)
+	b.WriteString(strings.TrimSpace(s.Verb.String() + " " + s.NIC))
 	if s.Index != 0 {
 		fmt.Fprintf(&b, "#%d", s.Index)
 	}
@@ -80,6 +81,9 @@ func (s Step) String() string {
 	}
 	if s.Verb == Route {
 		b.WriteString(" " + describeRoutes(s.Want))
+	}
+	if s.Verb == Sweep {
+		b.WriteString(" " + describeCommon(s.Want))
 	}
 	if s.Verb == Answer {
 		b.WriteString(" " + describeAnswer(s.Binding, s.ServerID))
@@ -107,7 +111,29 @@ func describeRoutes(w route.Want) string {
 	for _, r := range w.Routes {
 		parts = append(parts, nic.ShortPrefix(r.To))
 	}
-	return shorten(parts)
+	text := shorten(parts)
+	if len(w.Rules) > 0 {
+		text += fmt.Sprintf(" table %d", w.Rules[0].Table)
+	}
+	if len(w.Proxies) > 0 {
+		text += " proxied on " + w.Proxies[0].Uplink
+	}
+	return text
+}
+
+func describeCommon(w route.Want) string {
+	var parts []string
+	for _, r := range w.Rules {
+		parts = append(parts, r.String())
+	}
+	for _, p := range w.Proxies {
+		parts = append(parts, p.String())
+	}
+	const most = 4
+	if len(parts) > most {
+		parts = append(parts[:most], fmt.Sprintf("and %d more", len(parts)-most))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // shorten keeps a line readable.
