@@ -193,13 +193,12 @@ func (d *draft) address6(subnet netip.Prefix, eui netip.Addr) {
 }
 
 // router6 names the default router as nfdhcpd did: the link-local of INDEV,
-// which the host has and the guest uses already. Other routers are those of
-// GATEWAY6 where they can be reached.
+// which the guest uses already. Others are what GATEWAY6 and GATEWAY6_MAC say.
 func (d *draft) router6(gateway netip.Addr, mac nic.MAC) {
 	host := d.hosts.MACs[d.indev()]
-	if d.routed() && !mac.IsZero() {
-		d.warn(keyGateway6MAC, "no effect: the host is the router of a routed NIC")
-		mac = nic.MAC{}
+	if d.routed() {
+		d.routedRouter6(gateway, mac, host)
+		return
 	}
 	switch {
 	case !mac.IsZero() && gateway.IsValid():
@@ -209,14 +208,26 @@ func (d *draft) router6(gateway netip.Addr, mac nic.MAC) {
 	case gateway.IsLinkLocalUnicast():
 		d.doc.Gateway6 = gateway.String()
 	case !host.IsZero():
-		d.doc.Gateway6 = host.EUI64().String()
-		if !d.routed() {
-			d.doc.GatewayMAC = host.String()
-		}
-	case d.routed() && gateway.IsValid():
-		d.doc.Gateway6 = gateway.String()
+		d.doc.Gateway6, d.doc.GatewayMAC = host.EUI64().String(), host.String()
 	default:
 		d.warn(keyIndev, "the MAC of "+strconv.Quote(d.indev())+" is not known: the guest is told of no IPv6 default router")
+	}
+}
+
+// routedRouter6 is router6 for a NIC that has nobody but the host on its link:
+// berth answers for whatever link-local is its router's. While the tap's own
+// MAC is not known it is that of snf-network's taps, with which the guest's
+// router stays the same.
+func (d *draft) routedRouter6(gateway netip.Addr, mac, tap nic.MAC) {
+	if !mac.IsZero() {
+		d.warn(keyGateway6MAC, "no effect: the host is the router of a routed NIC")
+	}
+	if tap.IsZero() {
+		tap = nic.MAC{0xcc, 0x47, 0x52, 0x4e, 0x45, 0x54} // TAP_CONSTANT_MAC
+	}
+	d.doc.Gateway6 = tap.EUI64().String()
+	if gateway.IsLinkLocalUnicast() {
+		d.doc.Gateway6 = gateway.String()
 	}
 }
 

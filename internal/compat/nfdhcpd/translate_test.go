@@ -54,6 +54,18 @@ func TestRouted(t *testing.T) {
 	want.Gateway6, want.GatewayMAC = ip("fe80::ce47:52ff:fe4e:4554"), nic.MAC{}
 	equal(t, want, one(t, configured(t, conf), routed))
 	equal(t, want, one(t, configured(t, conf), with(routed, "INDEV", "INDEV=")))
+
+	for gateway, hosts := range map[string]Hosts{
+		"fe80::ce47:52ff:fe4e:4554": {}, // snf-network's taps have one MAC
+		"fe80::ff:fe00:99":          {MACs: map[string]nic.MAC{"tap0": {0x02, 0, 0, 0, 0, 0x99}}},
+	} {
+		want.Gateway6 = ip(gateway)
+		r := configured(t, conf).Parse(tapFile, []byte(routed), hosts)
+		told(t, tapFile, nil, r.Problems)
+		equal(t, []nic.Binding{want}, r.Bindings)
+	}
+	want.Gateway6 = ip("fe80::1")
+	equal(t, want, one(t, configured(t, conf), with(routed, "GATEWAY6", "GATEWAY6=fe80::1")))
 }
 
 // Every key of a file, with a value that says something.
