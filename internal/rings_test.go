@@ -21,7 +21,7 @@ func rings() map[string]int {
 		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/dhcp6": 1, "internal/table": 1, "internal/manifest": 1,
 		"internal/nd": 1, "internal/arp": 1, "internal/route": 1,
 		"internal/plan": 2, "internal/source": 2,
-		"internal/compat/nimbus": 2, "internal/compat/nfdhcpd": 2,
+		"internal/compat/nimbus": 2, "internal/compat/nfdhcpd": 2, "internal/compat/statichcpd": 2, "internal/source/statichcpd": 3,
 		// The one inner room that touches the machine: edges write files with it.
 		"internal/disk":       2,
 		"internal/source/dir": 3, "internal/hook": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3,
