@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -65,6 +66,9 @@ func (a *Agent) takeUpdates() {
 			a.opt.Log.Warn("binding rejected", "source", name, "nic", p.NIC, "err", p)
 			a.Add(api.Event{Time: s.at, NIC: p.NIC, Kind: "rejected", Text: p.Error()})
 		}
+		for _, p := range newProblems(old.Warnings, s.Warnings) {
+			a.opt.Log.Warn("binding", "source", name, "nic", p.NIC, "note", p)
+		}
 	}
 	if changed {
 		a.sealed = a.allSpoke()
@@ -77,6 +81,16 @@ func (a *Agent) takeUpdates() {
 func (a *Agent) allSpoke() bool {
 	return len(a.said) == len(a.opt.Sources) &&
 		!slices.ContainsFunc(a.stored.problems, func(p manifest.Problem) bool { return p.NIC == "" })
+}
+
+// Bindings are all in force or waiting, in order of NIC.
+func (a *Agent) Bindings() []nic.Binding {
+	wants := a.view.Load().wants.ByNIC
+	var all []nic.Binding
+	for _, name := range slices.Sorted(maps.Keys(wants)) {
+		all = append(all, *wants[name].Binding)
+	}
+	return all
 }
 
 // networks are what bindings of the socket inherit from.

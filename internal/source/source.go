@@ -29,6 +29,8 @@ type Update struct {
 	Stale map[string]manifest.Problem
 	// Problems are all mistakes, also those of NICs without a last good version.
 	Problems []manifest.Problem
+	// Warnings say what has no effect, or not the one that was wanted.
+	Warnings []manifest.Problem
 	// Networks are for bindings that come from elsewhere; only the bindings
 	// directory has any.
 	Networks manifest.Networks

@@ -58,6 +58,8 @@ type Source struct {
 type format struct {
 	wanted func(name string) bool
 	parse  func(path string, data []byte) manifest.Result
+	// warnings says what of a file has no effect; nil: nothing ever.
+	warnings func(path string, data []byte) []manifest.Problem
 	// around identifies what parse depends on besides the file.
 	around   [sha256.Size]byte
 	networks manifest.Networks
@@ -68,6 +70,7 @@ type format struct {
 type parsed struct {
 	sum, around [sha256.Size]byte
 	result      manifest.Result
+	warnings    []manifest.Problem
 }
 
 // Name is the source's name: "dir" or "nfdhcpd".
@@ -138,9 +141,10 @@ func (s *Source) start() {
 // read reads everything once and decides.
 func (s *Source) read() source.Update {
 	f := s.format()
-	m := merge(s.last, s.scan(f))
+	r := s.scan(f)
+	m := merge(s.last, r)
 	s.last = m.good
-	u := source.Update{Source: s.name, Path: s.Path, Networks: f.networks}
+	u := source.Update{Source: s.name, Path: s.Path, Networks: f.networks, Warnings: r.warnings}
 	u.Bindings = slices.SortedFunc(maps.Values(m.good), byName)
 	u.Stale = m.stale
 	u.Problems = append(f.problems, m.problems...)
@@ -156,7 +160,7 @@ func (s *Source) read() source.Update {
 
 func sameContent(a, b *source.Update) bool {
 	return reflect.DeepEqual(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) &&
-		slices.Equal(a.Problems, b.Problems) && reflect.DeepEqual(a.Networks, b.Networks)
+		slices.Equal(a.Problems, b.Problems) && slices.Equal(a.Warnings, b.Warnings) && reflect.DeepEqual(a.Networks, b.Networks)
 }
 
 // documents is our own format: every file under what the networks file says.
@@ -202,25 +206,29 @@ func (s *Source) scan(f format) reading {
 			r.files = append(r.files, file{path: path, result: manifest.Result{Problems: []manifest.Problem{*p}}})
 		default:
 			old := s.files[path]
-			now := parsed{sum: sha256.Sum256(data), around: f.around, result: old.result}
+			now := parsed{sum: sha256.Sum256(data), around: f.around, result: old.result, warnings: old.warnings}
 			if now.sum != old.sum || now.around != old.around {
-				now.result = s.parse(f, path, data)
+				now.result, now.warnings = s.parse(f, path, data)
 			}
 			seen[path] = now
 			r.files = append(r.files, file{path: path, result: now.result})
+			r.warnings = append(r.warnings, now.warnings...)
 		}
 	}
 	s.files = seen
 	return r
 }
 
-func (s *Source) parse(f format, path string, data []byte) manifest.Result {
-	r := f.parse(path, data)
+func (s *Source) parse(f format, path string, data []byte) (r manifest.Result, warnings []manifest.Problem) {
+	r = f.parse(path, data)
+	if f.warnings != nil {
+		warnings = f.warnings(path, data)
+	}
 	if len(r.Bindings)+len(r.Problems) == 0 {
 		r.Problems = []manifest.Problem{{File: path, Text: "the file is empty; delete it to withdraw what it declared"}}
 	}
 	for i := range r.Bindings {
 		r.Bindings[i].Origin.Source = s.name
 	}
-	return r
+	return r, warnings
 }

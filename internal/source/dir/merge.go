@@ -15,6 +15,8 @@ type reading struct {
 	missing bool              // there is no such directory
 	failed  *manifest.Problem // the directory exists and cannot be read
 	files   []file
+
+	warnings []manifest.Problem
 }
 
 // file is one file; an unreadable one has a problem and nothing else.
