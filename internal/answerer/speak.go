@@ -111,23 +111,34 @@ func (p *port) arp(frame []byte) (Exchange, []byte) {
 }
 
 // announcements are frames that say unasked where the neighbours of a routed
-// NIC are, of ARP in both its forms: guests differ in which they heed.
+// NIC are.
 func (p *port) announcements() [][]byte {
-	broadcast := nic.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	var frames [][]byte
 	for _, x := range arp.Announcements(p.responder()) {
-		m := wire.ARP{
-			EthSrc: x.MAC, EthDst: broadcast, Op: arp.OpRequest,
-			SenderMAC: x.MAC, SenderIP: x.IP, TargetIP: x.IP,
-		}
-		frames = append(frames, wire.AppendARP(nil, m))
-		m.Op, m.TargetMAC = arp.OpReply, broadcast
-		frames = append(frames, wire.AppendARP(nil, m))
+		frames = append(frames, announceARP(x.IP, x.MAC)...)
 	}
 	for _, r := range nd.Announcements(p.router()) {
 		frames = append(frames, encodeND(r))
 	}
 	return frames
+}
+
+// ProxyAnnouncement are the frames that tell the site, on the link to it, that
+// an address of a routed NIC is behind mac.
+func ProxyAnnouncement(a netip.Addr, mac nic.MAC) [][]byte {
+	if a.Is4() {
+		return announceARP(a, mac)
+	}
+	return [][]byte{encodeND(nd.ProxyAnnouncement(a, mac))}
+}
+
+// announceARP has both forms of ARP: hosts differ in which they heed.
+func announceARP(a netip.Addr, mac nic.MAC) [][]byte {
+	broadcast := nic.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	m := wire.ARP{EthSrc: mac, EthDst: broadcast, Op: arp.OpRequest, SenderMAC: mac, SenderIP: a, TargetIP: a}
+	request := wire.AppendARP(nil, m)
+	m.Op, m.TargetMAC = arp.OpReply, broadcast
+	return [][]byte{request, wire.AppendARP(nil, m)}
 }
 
 func (p *port) responder() arp.Responder {

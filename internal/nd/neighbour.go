@@ -72,6 +72,17 @@ func Announcements(r Router) []Reply {
 	return out
 }
 
+// ProxyAnnouncement says on the link to the site, unsolicited, that an address
+// is behind mac, which forwards to it. RFC 4861 7.2.8 wants no O flag of a
+// proxy, for the sake of an owner that speaks itself; here there is none on
+// that link, and whoever has the MAC of the node that the guest came from must
+// not keep it.
+func ProxyAnnouncement(a netip.Addr, mac nic.MAC) Reply {
+	r := Reply{SrcMAC: mac, Src: a, Message: neighbourAdvertisement(a, mac, flagOverride)}
+	r.Dst, r.DstMAC = allNodes()
+	return r
+}
+
 // isTaken reports a probe for a link-local that is another NIC's. Of those
 // that are not answered for, the kernel hands up no others. The guest is to see
 // the conflict and to choose again; nobody is to be reached at the answer's MAC.
