@@ -92,6 +92,7 @@ type Agent struct {
 	loud       map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release    map[string]bool
 	routed     map[int]route.State  // as the last pass found it
+	uplinks    map[string]string    // by name: what keeps the site from finding the NICs behind it
 	noRoutes   bool                 // the last reading found none, and none were wanted
 	inherited  map[int]bool         // by ifindex: its rules are still an earlier process's
 	formers    map[int]*nic.Binding // by ifindex, between guard and answer: what that one told

@@ -37,7 +37,9 @@ func (a *Agent) pass() (pending bool) {
 	a.answerer.Running(running(in.Links))
 	if len(p.Steps) > len(harden) {
 		a.readBack(&in)
+		a.announce(in, p.Steps)
 	}
+	a.watchUplinks(in)
 	a.publish(in, p)
 	if a.sealed && a.opt.Ready != nil {
 		a.opt.Ready()
@@ -88,7 +90,7 @@ func (a *Agent) gather(wants plan.Wants) (plan.Input, error) {
 		Sealed:    a.sealed,
 		Release:   a.release,
 	}
-	in.Routed = a.readRoutes(wants)
+	in.Routed, in.Common = a.readRoutes(wants)
 	in.Quiet = a.readQuiet(in)
 	return in, nil
 }
@@ -96,22 +98,26 @@ func (a *Agent) gather(wants plan.Wants) (plan.Input, error) {
 // readRoutes reads what the host has for routed NICs, nil if that cannot be
 // known: nobody else waits for it. A host that has none and wants none is not
 // asked again, as its routing table may be long.
-func (a *Agent) readRoutes(wants plan.Wants) map[int]route.State {
+func (a *Agent) readRoutes(wants plan.Wants) (map[int]route.State, route.Common) {
 	wanted := anyRouted(wants)
 	if a.noRoutes && !wanted {
-		return map[int]route.State{}
+		return map[int]route.State{}, route.Common{}
 	}
 	routed, err := a.opt.Routes.Installed()
+	common := route.Common{}
+	if err == nil {
+		common, err = a.opt.Routes.Common()
+	}
 	if err != nil {
 		if a.routeError == "" {
 			a.opt.Log.Warn("cannot read the host's routes", "err", err)
 		}
 		a.routeError = err.Error()
-		return nil
+		return nil, route.Common{}
 	}
 	a.routeError = ""
-	a.noRoutes = len(routed) == 0 && !wanted
-	return routed
+	a.noRoutes = len(routed)+len(common.Rules)+len(common.Proxies) == 0 && !wanted
+	return routed, common
 }
 
 func anyRouted(wants plan.Wants) bool {
@@ -262,6 +268,8 @@ func (a *Agent) applyStep(s plan.Step) error {
 		return a.opt.Routes.Remove(s.Index)
 	case plan.Route:
 		return a.opt.Routes.Apply(a.routed[s.Index], s.Want)
+	case plan.Sweep:
+		return a.opt.Routes.Sweep(stale(s.Want))
 	case plan.Close:
 		a.remember(s.Index)
 		if former := a.takeFormer(s.Index); former != nil {
@@ -285,6 +293,11 @@ func (a *Agent) applyStep(s plan.Step) error {
 	case plan.Arm, plan.Disarm:
 	}
 	return nil
+}
+
+func stale(w route.Want) (c route.Common) {
+	c.Add(w)
+	return c
 }
 
 func (a *Agent) fail(s plan.Step, err error) {
