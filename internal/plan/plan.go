@@ -65,6 +65,7 @@ type Input struct {
 	TCX       bool
 	Sealed    bool            // every source has reported: what is not wanted may be closed
 	Release   map[string]bool // NICs to hand back to the site
+	Gate      Gate
 }
 
 // Wait says why a NIC is not, or not fully, served.
@@ -84,13 +85,16 @@ func (w Wait) String() string {
 
 // Plan is what must change, in order, and what cannot be done yet.
 type Plan struct {
-	Steps []Step
-	Waits []Wait
+	Steps  []Step
+	Waits  []Wait
+	Asks   []Ask        // hooks to be run before their bindings come into force
+	Served map[int]Held // by ifindex: what is in force when the steps are done
 }
 
 // Compute is the whole decision.
 func Compute(in Input) Plan {
 	c := newComputation(in)
+	c.gate()
 	for _, name := range sortedKeys(in.Wants.ByNIC) {
 		c.wanted(name, in.Wants.ByNIC[name])
 	}
@@ -122,13 +126,22 @@ type computation struct {
 	arm       map[string]bool // names the lock must hold
 	routed    map[int]bool    // by ifindex: the binding says what is routed to it
 	common    route.Common    // what NICs want of it
+	closed    uint64          // the digest of rules that let nothing pass
+
+	turns   map[string]Turn   // by NIC: bindings that come into force
+	hooked  map[string]bool   // by NIC: its turn waits for its hooks
+	blocked map[string]string // by NIC: who keeps what its turn needs
 }
 
 func newComputation(in Input) *computation {
 	c := &computation{
 		in: in, link: map[string]Link{}, byIndex: map[int]Link{},
 		installed: map[int]Installed{}, answering: maps.Clone(in.Answering), arm: map[string]bool{}, routed: map[int]bool{},
+		turns: map[string]Turn{}, hooked: map[string]bool{}, blocked: map[string]string{},
 	}
+	closed := guard.ClosedRules()
+	c.closed = closed.Digest()
+	c.plan.Served = map[int]Held{}
 	for _, l := range in.Links {
 		c.link[l.Name] = l
 		c.byIndex[l.Index] = l
@@ -175,6 +188,10 @@ func (c *computation) wanted(name string, w Want) {
 // serve brings one link under its binding.
 func (c *computation) serve(l Link, w Want) {
 	have := c.freshen(l)
+	if c.heldBack(l, w, have) {
+		return
+	}
+	c.plan.Served[l.Index] = Held{l.Name, w.Binding, w.Answer}
 	id, why := dhcp4.ServerID(w.Binding, l.IPv4)
 	answer := Step{
 		Verb: Answer, NIC: l.Name, Index: l.Index, Binding: w.Binding,
@@ -187,11 +204,7 @@ func (c *computation) serve(l Link, w Want) {
 	if answers && rulesChange {
 		c.step(Step{Verb: Hold, NIC: l.Name, Index: l.Index})
 	}
-	if w.Binding.Routed && w.Binding.ServesIPv6() {
-		c.quiet(l, Prepare)
-	} else {
-		c.quiet(l, Quiet)
-	}
+	c.quiet(l, hush(w.Binding))
 	if rulesChange || have.Attach == Detached {
 		c.step(Step{Verb: Guard, NIC: l.Name, Index: l.Index, Rules: &rules, Note: guardNote(have)})
 	}
@@ -248,13 +261,18 @@ func (c *computation) freshen(l Link) Installed {
 	if !ok {
 		return Installed{Index: l.Index}
 	}
-	if have.Gone || have.Moved || have.Attach == Detached && have.Name != l.Name {
+	if isFormer(have, l) {
 		c.forget(have, "its links hang on nothing")
 		delete(c.installed, l.Index)
 		return Installed{Index: l.Index}
 	}
 	delete(c.installed, l.Index) // accounted for
 	return have
+}
+
+// isFormer reports whether something was installed for an earlier device.
+func isFormer(have Installed, l Link) bool {
+	return have.Gone || have.Moved || have.Attach == Detached && have.Name != l.Name
 }
 
 func (c *computation) quiet(l Link, how Verb) {
@@ -304,17 +322,17 @@ func (c *computation) refused(name string, r table.Refusal) {
 		return
 	}
 	if have := c.freshen(l); have.Digest == 0 {
-		c.close(l, have)
+		c.close(l, have, Quiet)
 	}
 }
 
 // close lets nothing pass on the link.
-func (c *computation) close(l Link, have Installed) {
+func (c *computation) close(l Link, have Installed, hush Verb) {
 	closed := guard.ClosedRules()
 	c.silence(l.Name, l.Index)
 	c.unroute(l.Name, l.Index)
-	c.quiet(l, Quiet)
-	if have.Digest != closed.Digest() || have.Attach == Detached {
+	c.quiet(l, hush)
+	if have.Digest != c.closed || have.Attach == Detached {
 		c.step(Step{Verb: Close, NIC: l.Name, Index: l.Index, Rules: &closed})
 	}
 	c.harden(l, have)
@@ -366,7 +384,7 @@ func (c *computation) leftLink(i Installed, l Link) {
 		c.arm[l.Name] = true
 		c.wait(l.Name, reason.WaitClosed, "its binding was removed; `berth release` hands it back to the site")
 	}
-	c.close(l, i)
+	c.close(l, i, Quiet)
 }
 
 const managedText = "it matches a managed pattern"
@@ -386,7 +404,7 @@ func (c *computation) unbound(l Link) {
 		return
 	}
 	c.wait(l.Name, reason.WaitClosed, managedText)
-	c.close(l, Installed{Index: l.Index})
+	c.close(l, Installed{Index: l.Index}, Quiet)
 }
 
 // WaitFor makes a predicate that finds the waits of one NIC.
