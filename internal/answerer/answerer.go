@@ -54,6 +54,8 @@ type Setting struct {
 	ServerID   netip.Addr
 	GatewayMAC nic.MAC
 	Digest     uint64
+	// FormerIDs are server identifiers that were in force before ServerID.
+	FormerIDs []netip.Addr
 	// Former is what the NIC was told by an earlier process, as far as that is
 	// known; nil if nothing.
 	Former *nic.Binding

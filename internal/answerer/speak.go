@@ -142,7 +142,9 @@ func announceARP(a netip.Addr, mac nic.MAC) [][]byte {
 }
 
 func (p *port) responder() arp.Responder {
-	return arp.Responder{Binding: p.setting.Binding, ServerID: p.setting.ServerID, GatewayMAC: p.setting.GatewayMAC}
+	return arp.Responder{
+		Binding: p.setting.Binding, ServerID: p.setting.ServerID, Former: p.setting.FormerIDs, GatewayMAC: p.setting.GatewayMAC,
+	}
 }
 
 func (p *port) router() nd.Router {

@@ -23,6 +23,9 @@ const (
 type Responder struct {
 	Binding  *nic.Binding
 	ServerID netip.Addr // DHCPv4's, in force; zero: none
+	// Former are server identifiers that were in force before: a guest that
+	// still has the address of that time renews with them.
+	Former []netip.Addr
 	// GatewayMAC is the binding's or, if routed, the host interface's; zero
 	// while it is not known.
 	GatewayMAC nic.MAC
@@ -110,16 +113,22 @@ func (r Responder) answersFor(q Request) bool {
 	if b.Suspended || isOwn(b, q.TargetIP) {
 		return false
 	}
-	if slices.Contains(b.Answers4(r.ServerID), q.TargetIP) {
+	if slices.Contains(b.Answers4(r.ServerID), q.TargetIP) || r.former(q) {
 		return true
 	}
 	return b.AnswersAll() && !q.SenderIP.IsUnspecified() && q.TargetIP != q.SenderIP &&
 		isElsewhere(b, q.TargetIP)
 }
 
+// former reports whether a guest that has not heard of its new address yet
+// looks for the server it had. To one that has, that address is whose it is.
+func (r Responder) former(q Request) bool {
+	return slices.Contains(r.Former, q.TargetIP) && !q.SenderIP.IsUnspecified() && !isOwn(r.Binding, q.SenderIP)
+}
+
 // mac is the gateway's but for a server identifier that is not the gateway.
 func (r Responder) mac(a netip.Addr) nic.MAC {
-	if a == r.ServerID && a != r.Binding.Gateway {
+	if a != r.Binding.Gateway && (a == r.ServerID || slices.Contains(r.Former, a)) {
 		return nic.BerthMAC()
 	}
 	return r.GatewayMAC
