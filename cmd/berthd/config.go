@@ -11,7 +11,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +18,6 @@ import (
 
 	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/lock"
-	"github.com/berth-net/berth/internal/source/dir"
 )
 
 // config is berthd.yaml; packaging/etc/berth/berthd.yaml.example shows every key.
@@ -35,6 +33,9 @@ type config struct {
 	Owners   []uint32 `yaml:"owners"`
 	DUID     string   `yaml:"duid"`
 	Log      logging  `yaml:"log"`
+
+	NFDHCPD    fromNFDHCPD    `yaml:"nfdhcpd"`
+	Statichcpd fromStatichcpd `yaml:"statichcpd"`
 }
 
 type socket struct {
@@ -102,7 +103,11 @@ func (c *config) validate() error {
 	var errs []error
 	for _, p := range []struct{ key, value string }{
 		{"nics", c.NICs}, {"networks", c.Networks}, {"state", c.State}, {"bpf", c.BPF}, {"socket.path", c.Socket.Path},
+		{"nfdhcpd.conf", c.NFDHCPD.Conf}, {"statichcpd.conf", c.Statichcpd.Conf},
 	} {
+		if p.value == "" && strings.HasSuffix(p.key, ".conf") {
+			continue // not served
+		}
 		if !filepath.IsAbs(p.value) {
 			errs = append(errs, fmt.Errorf("%s %q: want an absolute path", p.key, p.value))
 		}
@@ -168,26 +173,6 @@ func newLogger(c config, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// checkBindings reads everything berthd would read and prints every mistake.
-func checkBindings(c config, stdout io.Writer) int {
-	s := dir.New(c.NICs)
-	s.Networks, s.Owners = c.Networks, c.Owners
-	u := s.Check()
-	for _, p := range u.Problems {
-		fmt.Fprintln(stdout, p)
-	}
-	names := []string{}
-	for _, b := range u.Bindings {
-		names = append(names, b.NIC)
-	}
-	slices.Sort(names)
-	fmt.Fprintf(stdout, "%s: %d bindings, %d mistakes\n", c.NICs, len(names), len(u.Problems))
-	if len(u.Problems) > 0 {
-		return exitConfig
-	}
-	return exitOK
 }
 
 // notify tells systemd how the service is doing (sd_notify(3)); without

@@ -25,7 +25,6 @@ import (
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/plan"
-	"github.com/berth-net/berth/internal/source/dir"
 	"github.com/berth-net/berth/internal/store"
 )
 
@@ -75,18 +74,31 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	log := newLogger(cfg, stderr)
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("berthd stops", "err", err)
-		if errors.Is(err, errEnvironment) {
+		switch {
+		case errors.Is(err, errEnvironment):
 			return exitEnv
+		case errors.Is(err, errConfig):
+			return exitConfig
 		}
 		return exitRuntime
 	}
 	return exitOK
 }
 
-var errEnvironment = errors.New("environment")
+var (
+	errEnvironment = errors.New("environment")
+	errConfig      = errors.New("configuration")
+)
 
 // serve wires everything by hand and runs it until ctx ends.
 func serve(ctx context.Context, cfg config, log *slog.Logger) error {
+	from, warnings, err := cfg.readers()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
+	for _, w := range warnings {
+		log.Warn("configuration", "note", w)
+	}
 	unlock, err := onlyInstance(cfg.State)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errEnvironment, err)
@@ -120,12 +132,9 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	bindings := dir.New(cfg.NICs)
-	bindings.Networks, bindings.Owners = cfg.Networks, cfg.Owners
-	bindings.Cache = filepath.Join(cfg.State, "last-good.json")
 	a, err := agent.New(agent.Options{
 		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
-		Sources: []agent.Source{bindings},
+		Sources: sources(from),
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
 		Log:     log,
 		Version: version, Release: kernelRelease(),
@@ -142,6 +151,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		return err
 	}
 	log.Info("berthd starts", "version", version, "kernel", kernelRelease(), "tcx", kernel.TCX(), "duid", formatDUID(duid), "socket", cfg.Socket.Path)
+	defer logClients(log, a.Bindings)()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return api.NewServer(a, log).Serve(ctx, listener) })

@@ -58,6 +58,9 @@ func New(path string, cfg compat.Config, attrs compat.Attributes) *Source {
 	return &Source{Path: path, Config: cfg, Attributes: attrs, refresh: make(chan chan struct{})}
 }
 
+// Name is the source's name.
+func (s *Source) Name() string { return compat.Source }
+
 // Refresh has the database read again and returns when what was found has been
 // published. It is for callers who have just written to it.
 func (s *Source) Refresh(ctx context.Context) error {
