@@ -18,6 +18,7 @@ import (
 	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/hook"
 	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
@@ -61,6 +62,7 @@ type Options struct {
 	Sender  answerer.Sender
 	DUID    []byte // the server's identifier in DHCPv6
 	Policy  plan.Policy
+	Hooks   *hook.Runner
 	Log     *slog.Logger
 	Version string
 	Release string // the kernel's release, for the status
@@ -96,7 +98,9 @@ type Agent struct {
 	noRoutes   bool                 // the last reading found none, and none were wanted
 	inherited  map[int]bool         // by ifindex: its rules are still an earlier process's
 	formers    map[int]*nic.Binding // by ifindex, between guard and answer: what that one told
+	servers    map[string][]server  // by NIC: server identifiers that its guest may still know
 	armed      plan.Armed           // as the loop last left the second lock
+	hooks      hooks
 	failed     map[string]failure
 	since      map[string]standing
 	lockError  string
@@ -139,6 +143,8 @@ func New(opt Options) (*Agent, error) {
 		release:   map[string]bool{},
 		inherited: map[int]bool{},
 		formers:   map[int]*nic.Binding{},
+		servers:   map[string][]server{},
+		hooks:     newHooks(),
 		failed:    map[string]failure{},
 		since:     map[string]standing{},
 		book:      book{pages: map[int]*page{}},
@@ -169,6 +175,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, from := range a.opt.Sources {
 		g.Go(func() error { return from.Run(ctx, a.hear) })
 	}
+	g.Go(func() error { return a.opt.Hooks.Run(ctx, a.hookDone) })
 	g.Go(func() error { return a.answerer.Advertise(ctx) })
 	g.Go(func() error { return a.loop(ctx) })
 	return g.Wait()

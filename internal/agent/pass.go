@@ -281,7 +281,8 @@ func (a *Agent) applyStep(s plan.Step) error {
 		return a.opt.Kernel.Guard(s.Index, s.NIC, *s.Rules)
 	case plan.Answer:
 		a.answerer.Answer(s.Index, s.NIC, answerer.Setting{
-			Binding: s.Binding, ServerID: s.ServerID, GatewayMAC: s.GatewayMAC, Digest: s.Digest, Former: a.takeFormer(s.Index),
+			Binding: s.Binding, ServerID: s.ServerID, FormerIDs: s.Former, GatewayMAC: s.GatewayMAC,
+			Digest: s.Digest, Former: a.takeFormer(s.Index),
 		})
 	case plan.Forget:
 		a.answerer.Drop(s.Index)

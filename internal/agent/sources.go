@@ -102,6 +102,7 @@ func (a *Agent) merge() {
 	a.generation++
 	before := a.wants
 	a.wants = plan.Compile(a.snapshot(a.stored))
+	a.keepServers(before)
 	a.claims = map[string]claim{}
 	for name, w := range a.wants.ByNIC {
 		a.claims[name] = claim{w.Binding.Origin.Source, w.Answer}

@@ -29,6 +29,8 @@ type Want struct {
 	Rules   guard.Rules // but for what depends on the link
 	Base    uint64      // of the rules
 	Answer  uint64      // of the binding
+	// Former are server identifiers that the guest may still know, newest first.
+	Former []netip.Addr
 }
 
 // Wants is a compiled snapshot.
@@ -195,7 +197,7 @@ func (c *computation) serve(l Link, w Want) {
 	id, why := dhcp4.ServerID(w.Binding, l.IPv4)
 	answer := Step{
 		Verb: Answer, NIC: l.Name, Index: l.Index, Binding: w.Binding,
-		ServerID: id, GatewayMAC: gatewayMAC(w.Binding, l),
+		ServerID: id, GatewayMAC: gatewayMAC(w.Binding, l), Former: w.former(id),
 	}
 	answer.Digest = answer.answerDigest(w.Answer)
 	rules := w.rulesOn(l, id)
@@ -219,7 +221,12 @@ func (c *computation) serve(l Link, w Want) {
 }
 
 func (w *Want) rulesOn(l Link, id netip.Addr) guard.Rules {
-	return w.Rules.On(w.Binding, guard.Site{Segment: segment(l), ServerID: id})
+	return w.Rules.On(w.Binding, guard.Site{Segment: segment(l), ServerID: id, Former: w.former(id)})
+}
+
+// former leaves out what is no longer former.
+func (w *Want) former(id netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(w.Former), func(a netip.Addr) bool { return a == id })
 }
 
 // DigestOn is the digest of the rules that are wanted on a link.

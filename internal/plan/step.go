@@ -54,8 +54,9 @@ type Step struct {
 
 	// Of Answer:
 	Binding    *nic.Binding
-	ServerID   netip.Addr // zero: none yet
-	GatewayMAC nic.MAC    // zero: unknown
+	ServerID   netip.Addr   // zero: none yet
+	Former     []netip.Addr // server identifiers the guest may still know
+	GatewayMAC nic.MAC      // zero: unknown
 	Digest     uint64
 }
 
@@ -63,7 +64,11 @@ type Step struct {
 // resolved for it on the link.
 func (s *Step) answerDigest(binding uint64) uint64 {
 	const prime = 1099511628211 // FNV-1a, 64 bit
-	for _, b := range append(s.ServerID.AsSlice(), s.GatewayMAC[:]...) {
+	text := append(s.ServerID.AsSlice(), s.GatewayMAC[:]...)
+	for _, a := range s.Former {
+		text = append(text, a.AsSlice()...)
+	}
+	for _, b := range text {
 		binding = (binding ^ uint64(b)) * prime
 	}
 	return max(binding, 1)

@@ -1,0 +1,39 @@
+package agent
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/berth-net/berth/internal/nic"
+)
+
+func TestRememberedServers(t *testing.T) {
+	now := time.Unix(1000, 0)
+	id := func(n byte) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, n}) }
+	var list []server
+	for n := byte(1); n <= 6; n++ {
+		list = remembered(list, server{id(n), now.Add(time.Duration(n) * time.Minute)}, now)
+	}
+	list = remembered(list, server{id(4), now.Add(time.Hour)}, now.Add(3*time.Minute)) // again; 3 is just over
+	var got []string
+	for _, s := range list {
+		got = append(got, s.id.String())
+	}
+	if d := cmp.Diff([]string{"192.0.2.4", "192.0.2.6", "192.0.2.5"}, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+func TestLongestLease(t *testing.T) {
+	b := &nic.Binding{DHCP4: nic.DHCP4{Lease: 60, MaxLease: 600}}
+	if got := longest(b); got != 10*time.Minute {
+		t.Errorf("%v", got)
+	}
+	b.DHCP4.Lease = nic.Infinite
+	if got := longest(b); got < 100*365*24*time.Hour {
+		t.Errorf("an endless lease lasts %v", got)
+	}
+}
