@@ -147,7 +147,7 @@ func (k *Kernel) adopt() error {
 	if err := k.adoptFilters(); err != nil {
 		return err
 	}
-	return errors.Join(k.sweepSets(), k.sweepLocals())
+	return errors.Join(k.sweepSets(), k.sweepLocals(), k.sweepShares())
 }
 
 func parsePin(name string) (dir, index int, ok bool) {

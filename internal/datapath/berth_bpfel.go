@@ -91,12 +91,20 @@ type berthNicRules struct {
 		Hi uint64
 		Lo uint64
 	}
-	Answer4 [2]uint32
+	Answer4 [6]uint32
 	Types   [8]uint16
 	Vlans   [8]uint16
+	Vrids   [8]uint8
 	Nvlans  uint8
-	Pad     [7]uint8
-	Name    [16]uint8
+	Nvrids  uint8
+	Npeers  uint8
+	Pad     [5]uint8
+	Peers   [9]struct {
+		_    structs.HostLayout
+		Mac  uint64
+		Mask uint64
+	}
+	Name [16]uint8
 }
 
 type berthNicState struct {
@@ -152,6 +160,22 @@ type berthSetKey struct {
 	Addr      uint32
 }
 
+type berthShare struct {
+	_      structs.HostLayout
+	SeenNs uint64
+}
+
+type berthShareKey struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Pad     uint32
+	Addr    struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -162,6 +186,7 @@ const (
 	berthMapSamples      = "samples"
 	berthMapSets         = "sets"
 	berthMapSets6        = "sets6"
+	berthMapShares       = "shares"
 	berthMapStates       = "states"
 	berthProgFromGuest   = "from_guest"
 	berthProgToGuest     = "to_guest"
@@ -225,6 +250,7 @@ type berthMapSpecs struct {
 	Samples *ebpf.MapSpec `ebpf:"samples"`
 	Sets    *ebpf.MapSpec `ebpf:"sets"`
 	Sets6   *ebpf.MapSpec `ebpf:"sets6"`
+	Shares  *ebpf.MapSpec `ebpf:"shares"`
 	States  *ebpf.MapSpec `ebpf:"states"`
 }
 
@@ -262,6 +288,7 @@ type berthMaps struct {
 	Samples *ebpf.Map `ebpf:"samples"`
 	Sets    *ebpf.Map `ebpf:"sets"`
 	Sets6   *ebpf.Map `ebpf:"sets6"`
+	Shares  *ebpf.Map `ebpf:"shares"`
 	States  *ebpf.Map `ebpf:"states"`
 }
 
@@ -273,6 +300,7 @@ func (m *berthMaps) Close() error {
 		m.Samples,
 		m.Sets,
 		m.Sets6,
+		m.Shares,
 		m.States,
 	)
 }

@@ -193,7 +193,7 @@ func (b *breeder) insertHeader(f []byte, at int) []byte {
 }
 
 func (b *breeder) protocol() byte {
-	all := []byte{0, 0, 43, 44, 44, 51, 60, 60, 60, 135, 139, 140, 253, 59, 58, 58, 17, 6, 136, 88, 89, 103}
+	all := []byte{0, 0, 43, 44, 44, 51, 60, 60, 60, 135, 139, 140, 253, 59, 58, 58, 17, 6, 136, 88, 89, 103, 112}
 	return all[b.IntN(len(all))]
 }
 

@@ -43,6 +43,7 @@ type maps struct {
 	Sets    *ebpf.Map `ebpf:"sets"`
 	Sets6   *ebpf.Map `ebpf:"sets6"`
 	Locals  *ebpf.Map `ebpf:"locals"`
+	Shares  *ebpf.Map `ebpf:"shares"`
 	Punts   *ebpf.Map `ebpf:"punts"`
 	Samples *ebpf.Map `ebpf:"samples"`
 }
@@ -50,7 +51,7 @@ type maps struct {
 func (m *maps) all() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		berthMapNics: m.Nics, berthMapStates: m.States, berthMapSets: m.Sets,
-		berthMapSets6: m.Sets6, berthMapLocals: m.Locals,
+		berthMapSets6: m.Sets6, berthMapLocals: m.Locals, berthMapShares: m.Shares,
 		berthMapPunts: m.Punts, berthMapSamples: m.Samples,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"net/netip"
 
 	"github.com/berth-net/berth/internal/guard"
@@ -12,7 +13,7 @@ import (
 
 // layout is the version of the pinned maps' shape. Maps of another version
 // live in another directory and are never touched by this program.
-const layout = "v2"
+const layout = "v3"
 
 // The bits of nic_rules.flags, as in bpf/berth.h.
 const (
@@ -32,6 +33,9 @@ const (
 	ruleSet6
 	ruleFirstCome
 	ruleFixed
+	ruleSiteDHCP
+	ruleServe
+	ruleShares
 )
 
 const (
@@ -39,7 +43,10 @@ const (
 	maxInline  = 8 // more permitted sources than this go to the trie
 	maxTypes   = 8
 	maxVLANs   = 8
-	maxAnswers = 2
+	maxAnswer4 = 6
+	maxAnswer6 = 2
+	maxPeers   = nic.MaxPeers + 1 // the gateway
+	maxVRIDs   = nic.MaxShared
 	maxName    = 15
 	nanosecond = 1_000_000_000
 )
@@ -49,21 +56,11 @@ const (
 // than fit.
 func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error) {
 	v := berthNicRules{Digest: r.Digest(), Flags: encodeFlags(r)}
-	switch {
-	case len(name) == 0 || len(name) > maxName:
+	if len(name) == 0 || len(name) > maxName {
 		return v, fmt.Errorf("NIC name %q: want 1 to %d bytes", name, maxName)
-	case len(r.MACs) > maxMACs:
-		return v, fmt.Errorf("NIC %s: %d MACs, at most %d", name, len(r.MACs), maxMACs)
-	case len(r.VLANs) > maxVLANs:
-		return v, fmt.Errorf("NIC %s: %d VLANs, at most %d", name, len(r.VLANs), maxVLANs)
-	case len(r.Ethertypes) > maxTypes:
-		return v, fmt.Errorf("NIC %s: %d ethertypes, at most %d", name, len(r.Ethertypes), maxTypes)
-	case len(r.Locals) > nic.MaxLinkLocals:
-		return v, fmt.Errorf("NIC %s: %d link-locals, at most %d", name, len(r.Locals), nic.MaxLinkLocals)
-	case len(r.Routers) > nic.MaxRouters:
-		return v, fmt.Errorf("NIC %s: %d routers, at most %d", name, len(r.Routers), nic.MaxRouters)
-	case max(len(r.Answer4), len(r.Answer6)) > maxAnswers:
-		return v, fmt.Errorf("NIC %s: answers for more than %d addresses of a family", name, maxAnswers)
+	}
+	if err := checkSizes(r); err != nil {
+		return v, fmt.Errorf("NIC %s: %w", name, err)
 	}
 	copy(v.Name[:], name)
 	if r.Closed {
@@ -80,6 +77,8 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 	for i, a := range r.Answer4 {
 		v.Answer4[i] = be32(a)
 	}
+	encodePeers(&v, r)
+	v.Nvrids = uint8(copy(v.Vrids[:], r.VRIDs))
 	encode6(&v, r, set)
 	if len(r.IP4) > maxInline {
 		v.Flags |= ruleSet
@@ -91,6 +90,45 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 		v.Ip4[i].Addr, v.Ip4[i].Mask = be32(p.Addr()), be32(maskOf(p))
 	}
 	return v, nil
+}
+
+// checkSizes holds the lists that are of one size in the kernel to it.
+func checkSizes(r *guard.Rules) error {
+	for _, l := range []struct {
+		what      string
+		have, max int
+	}{
+		{"MACs", len(r.MACs), maxMACs},
+		{"VLANs", len(r.VLANs), maxVLANs},
+		{"ethertypes", len(r.Ethertypes), maxTypes},
+		{"link-locals", len(r.Locals), nic.MaxLinkLocals},
+		{"routers", len(r.Routers), nic.MaxRouters},
+		{"peers", len(r.Peers), maxPeers},
+		{"virtual routers", len(r.VRIDs), maxVRIDs},
+		{"IPv4 addresses to answer for", len(r.Answer4), maxAnswer4},
+		{"IPv6 addresses to answer for", len(r.Answer6), maxAnswer6},
+	} {
+		if l.have > l.max {
+			return fmt.Errorf("%d %s, at most %d", l.have, l.what, l.max)
+		}
+	}
+	return nil
+}
+
+func encodePeers(v *berthNicRules, r *guard.Rules) {
+	v.Npeers = uint8(len(r.Peers))
+	for i, p := range r.Peers {
+		mask := ^uint64(0) << (48 - p.Bits) & (1<<48 - 1)
+		v.Peers[i].Mac, v.Peers[i].Mask = mac64(p.MAC), mask
+	}
+}
+
+func decodePeers(v *berthNicRules) []nic.MACRange {
+	var out []nic.MACRange
+	for _, p := range v.Peers[:v.Npeers] {
+		out = append(out, nic.MACRange{MAC: unmac64(p.Mac), Bits: uint8(bits.OnesCount64(p.Mask))})
+	}
+	return out
 }
 
 func encodeFlags(r *guard.Rules) uint32 {
@@ -113,6 +151,9 @@ func encodeFlags(r *guard.Rules) uint32 {
 		{r.AnswerAll, ruleAnswerAll},
 		{r.LinkLocal == nic.FirstCome && r.IPv6, ruleFirstCome},
 		{r.LinkLocal == nic.FixedLinkLocal, ruleFixed},
+		{r.SiteDHCP, ruleSiteDHCP},
+		{r.Serve, ruleServe},
+		{len(r.Shared) > 0, ruleShares},
 	} {
 		if b.on {
 			f |= b.flag
@@ -122,7 +163,7 @@ func encodeFlags(r *guard.Rules) uint32 {
 }
 
 // decodeRules is encodeRules backwards: what the kernel holds, for people. The
-// sources of the tries are given by the caller.
+// sources of the tries are given by the caller, and what is shared is left to it.
 func decodeRules(v *berthNicRules, inTrie, inTrie6 []netip.Prefix) guard.Rules {
 	r := guard.Rules{
 		Closed: v.Flags&ruleClosed != 0,
@@ -132,8 +173,11 @@ func decodeRules(v *berthNicRules, inTrie, inTrie6 []netip.Prefix) guard.Rules {
 			MAC: v.Flags&ruleCheckMAC != 0, ARP: v.Flags&ruleCheckARP != 0,
 			IP: v.Flags&ruleCheckIP != 0, L2: v.Flags&ruleCheckL2 != 0, ND: v.Flags&ruleCheckND != 0,
 		},
-		IP4: inTrie,
-		IP6: inTrie6,
+		SiteDHCP: v.Flags&ruleSiteDHCP != 0,
+		Serve:    v.Flags&ruleServe != 0,
+		Peers:    decodePeers(v),
+		IP4:      inTrie,
+		IP6:      inTrie6,
 	}
 	decode6(&r, v)
 	for _, a := range v.Answer4[:v.Nanswer4] {
@@ -147,6 +191,9 @@ func decodeRules(v *berthNicRules, inTrie, inTrie6 []netip.Prefix) guard.Rules {
 	}
 	if v.Ntypes > 0 {
 		r.Ethertypes = append(r.Ethertypes, v.Types[:v.Ntypes]...)
+	}
+	if v.Nvrids > 0 {
+		r.VRIDs = append(r.VRIDs, v.Vrids[:v.Nvrids]...)
 	}
 	if v.Nvlans > 0 {
 		r.VLANs = append(r.VLANs, v.Vlans[:v.Nvlans]...)
@@ -207,9 +254,5 @@ func maskOf(p netip.Prefix) netip.Addr {
 
 func prefixOf(addr, mask uint32) netip.Prefix {
 	m := addrOf(mask).As4()
-	bits := 0
-	for v := binary.BigEndian.Uint32(m[:]); v != 0; v <<= 1 {
-		bits++
-	}
-	return netip.PrefixFrom(addrOf(addr), bits)
+	return netip.PrefixFrom(addrOf(addr), bits.OnesCount32(binary.BigEndian.Uint32(m[:])))
 }

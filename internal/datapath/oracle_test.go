@@ -63,7 +63,7 @@ func (o *oracle) use(r guard.Rules) {
 	}
 	var err error
 	if old, _ := o.k.lookupRules(lo); old != nil {
-		err = o.k.unreserve(lo, old, nil)
+		err = errors.Join(o.k.unreserve(lo, old, nil), o.k.dropShares(lo, old, nil))
 	}
 	other := corpus.Binding()
 	other.MAC, other.Gateway6 = corpus.B, corpus.GLL
@@ -135,7 +135,9 @@ func only(m map[reason.Reason]uint64) reason.Reason {
 // agree judges a frame twice.
 func (o *oracle) agree(toGuest bool, frame []byte) (kernel, definition guard.Verdict, ok bool) {
 	o.Helper()
+	o.unsee()
 	kernel, definition = o.judge(toGuest, frame), o.define(toGuest, frame)
+	o.sees(toGuest, frame, kernel)
 	if definition.Action == guard.Take && kernel.Reason == reason.DHCPRingFull {
 		// A full ring only says that the test does not drain fast enough.
 		kernel.Action, kernel.Reason = guard.Take, definition.Reason
@@ -183,11 +185,12 @@ func (o *oracle) define(toGuest bool, frame []byte) guard.Verdict {
 // variants are bindings that flip every switch the rules have.
 func variants() map[string]guard.Rules {
 	vs := map[string]guard.Rules{"closed": guard.ClosedRules()}
+	former := []netip.Addr{corpus.S4, netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.4"), netip.MustParseAddr("192.0.2.5")}
 	add := func(name string, change func(*nic.Binding)) {
 		b := corpus.Binding()
 		b.Guard.Rate = nic.Rate{PerSecond: 1_000_000_000, Burst: 1_000_000_000}
 		change(b)
-		vs[name] = guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4})
+		vs[name] = guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4, Former: former})
 	}
 	add("enforce", func(*nic.Binding) {})
 	add("audit", func(b *nic.Binding) { b.Guard.Mode = nic.Audit })
@@ -244,6 +247,28 @@ func variants() map[string]guard.Rules {
 	add("answers for the gateways", func(b *nic.Binding) {
 		b.Neighbours, b.GatewayMAC, b.Gateway6 = nic.NeighboursGateway, corpus.G, corpus.GLL
 	})
+	add("served by the site", func(b *nic.Binding) { b.ServedBy = nic.ServedBySite })
+	add("served by the tenant", func(b *nic.Binding) { b.ServedBy = nic.ServedByTenant })
+	add("served by the tenant, audited", func(b *nic.Binding) { b.ServedBy, b.Guard.Mode = nic.ServedByTenant, nic.Audit })
+	add("peers", func(b *nic.Binding) {
+		b.GatewayMAC = corpus.G
+		b.Guard.Peers = []nic.MACRange{{MAC: corpus.V, Bits: 47}, {MAC: nic.MAC{0x33}, Bits: 8}, {MAC: nic.MAC{}, Bits: 1}}
+		b.Guard.Peers[0].MAC[5]--
+	})
+	add("peers, audited", func(b *nic.Binding) {
+		b.Guard.Mode, b.Guard.Peers = nic.Audit, []nic.MACRange{{MAC: corpus.B, Bits: 48}}
+	})
+	add("shares", func(b *nic.Binding) {
+		b.Shared = []nic.Shared{
+			{Group: "a", Addresses: []netip.Addr{corpus.Y4}, VRID: 5},
+			{Group: "b", Addresses: []netip.Addr{corpus.Y6}, VRID: 5},
+			{Group: "c", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.61"), netip.MustParseAddr("2001:db8:1::61")}, VRID: 0xff},
+		}
+	})
+	add("shares without checks", func(b *nic.Binding) {
+		b.Guard.Mode, b.Shared = nic.Off, []nic.Shared{{Group: "a", Addresses: []netip.Addr{corpus.Y4, corpus.Y6}}}
+	})
+	add("answers for former servers", func(b *nic.Binding) { b.Neighbours = nic.NeighboursServer })
 	add("answers for all", func(b *nic.Binding) { b.Routed, b.Neighbours = true, nic.NeighboursAll })
 	return vs
 }

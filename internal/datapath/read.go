@@ -99,7 +99,11 @@ func (k *Kernel) Rules(index int) (guard.Rules, bool, error) {
 	if v.Flags&ruleSet6 != 0 {
 		inTrie6 = k.readSet6(v.Set)
 	}
-	return decodeRules(v, inTrie, inTrie6), true, nil
+	r := decodeRules(v, inTrie, inTrie6)
+	if v.Flags&ruleShares != 0 {
+		r.Shared, err = k.sharesOf(uint32(index))
+	}
+	return r, true, err
 }
 
 func (k *Kernel) readSet(set uint32) []netip.Prefix {

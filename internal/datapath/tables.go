@@ -58,13 +58,13 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err = k.addSet(r, set); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
-	if err = k.reserve(key, &v, old); err != nil {
+	if err = errors.Join(k.reserve(key, &v, old), k.addShares(key, r.Shared)); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
 	if err = k.enforce(key, &v); err != nil {
 		return errors.Join(err, k.unreserve(key, &v, old), k.dropSet(set))
 	}
-	return errors.Join(k.unreserve(key, old, &v), k.dropSetOf(old))
+	return errors.Join(k.unreserve(key, old, &v), k.dropShares(key, old, r.Shared), k.dropSetOf(old))
 }
 
 // enforce writes the rules themselves, and counters where there are none.
@@ -190,7 +190,7 @@ func (k *Kernel) Forget(index int) error {
 	old, err := k.lookupRules(key)
 	return errors.Join(append(errs, err, ignoreMissing(k.maps.Nics.Delete(&key)),
 		k.dropClaims(key), ignoreMissing(k.maps.States.Delete(&key)),
-		k.unreserve(key, old, nil), k.dropSetOf(old))...)
+		k.unreserve(key, old, nil), k.dropShares(key, old, nil), k.dropSetOf(old))...)
 }
 
 func ignoreMissing(err error) error {

@@ -12,6 +12,7 @@
 #define PORT_CLIENT 68
 #define PORT_SERVER6 547
 #define PORT_CLIENT6 546
+#define PROTO_VRRP 112
 
 #define MAX_TAGS 4
 #define MAX_MACS 16
@@ -19,7 +20,10 @@
 #define MAX_IP6 8
 #define MAX_LOCALS 4  /* link-locals of a NIC's own choice */
 #define MAX_ROUTERS 4 /* of the site, besides the gateway */
-#define MAX_ANSWERS 2 /* of each family: what berth answers for */
+#define MAX_ANSWERS4 6 /* what berth answers for, former server identifiers among it */
+#define MAX_ANSWERS6 2
+#define MAX_PEERS 9 /* the gateway and eight more */
+#define MAX_VRIDS 8
 #define MAX_TYPES 8
 #define MAX_VLANS 8
 #define MAX_HEADERS 8     /* extension headers looked behind */
@@ -61,6 +65,9 @@ enum rule_flags {
 	RULE_SET6 = 1 << 13, /* as RULE_SET, of ip6[] */
 	RULE_LL_FIRST_COME = 1 << 14,
 	RULE_LL_FIXED = 1 << 15,
+	RULE_SITE_DHCP = 1 << 16,
+	RULE_SERVE = 1 << 17,
+	RULE_SHARES = 1 << 18, /* some of its addresses are in the map of shares */
 };
 
 /* An IPv6 address as it is on the wire. */
@@ -75,6 +82,11 @@ struct ip6_net {
 struct ip4_net {
 	__be32 addr;
 	__be32 mask;
+};
+
+/* MACs that are the same under the mask. */
+struct mac_range {
+	__u64 mac, mask;
 };
 
 /* One NIC's rules: replaced whole in one map update, so that two packets see
@@ -94,11 +106,13 @@ struct nic_rules {
 	struct in6 gateway6, eui64;
 	struct in6 routers[MAX_ROUTERS]; /* whose link-locals no guest may take */
 	struct in6 locals[MAX_LOCALS];
-	struct in6 answer6[MAX_ANSWERS];
-	__be32 answer4[MAX_ANSWERS];
+	struct in6 answer6[MAX_ANSWERS6];
+	__be32 answer4[MAX_ANSWERS4];
 	__u16 types[MAX_TYPES];
 	__u16 vlans[MAX_VLANS];
-	__u8 nvlans, pad[7];
+	__u8 vrids[MAX_VRIDS];
+	__u8 nvlans, nvrids, npeers, pad[5];
+	struct mac_range peers[MAX_PEERS];
 	__u8 name[16];
 };
 
@@ -113,6 +127,17 @@ struct local {
 	__u32 holder; /* ifindex; 0: no NIC's, such as a gateway's */
 	__u32 users;  /* how many NICs' rules keep it; 0: it is the holder's claim */
 	__u64 used_ns;
+};
+
+/* An address that a NIC shares, and when it last said that it has it. */
+struct share_key {
+	__u32 ifindex;
+	__u32 pad;
+	struct in6 addr; /* an IPv4 address is mapped (RFC 4291 2.5.5.2) */
+};
+
+struct share {
+	__u64 seen_ns; /* 0: never */
 };
 
 #define TAKEN 8

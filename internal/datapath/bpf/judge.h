@@ -74,33 +74,36 @@ static __always_inline int is_routing_port(__u16 p)
 	return p == 520 || p == 646 || p == 1985 || p == 2029 || p == 3222;
 }
 
+#include "shares.h"
 #include "judge6.h"
+#include "locals.h"
 
-static __always_inline __u8 contain4(const struct frame *f, const struct ip4 *p)
+/* disguised says that DHCP does not look like it to whoever is not the receiver. */
+static __always_inline int disguised(const struct frame *f, const struct ip4 *p)
+{
+	return p->more || f->tagged || f->llc || p->proto == IPPROTO_UDPLITE;
+}
+
+static __always_inline __u8 contain4(const struct nic_rules *r, const struct frame *f, const struct ip4 *p)
 {
 	__u8 why = undecidable(p);
 
-	if (why || !p->ports)
+	if (why || !p->ports || (p->dport != PORT_CLIENT && p->dport != PORT_SERVER))
 		return why;
-	if (p->dport == PORT_CLIENT)
+	if (p->dport == PORT_CLIENT && !(r->flags & RULE_SERVE))
 		return REASON_DHCP_SERVER;
-	if (p->dport != PORT_SERVER)
-		return 0;
-	if (p->more || f->tagged || f->llc || p->proto == IPPROTO_UDPLITE)
+	if (disguised(f, p))
 		return REASON_DHCP_DISGUISED;
-	if (bootp_op(f, p) == 2)
+	if (p->dport == PORT_CLIENT)
+		return 0;
+	if (!(r->flags & RULE_SERVE) && bootp_op(f, p) == 2)
 		return REASON_DHCP_SERVER; /* BOOTREPLY, to a relay */
-	return REASON_DHCP4;
-}
-
-static __always_inline int is_ethernet_arp(const __u8 *a)
-{
-	return a[0] == 0 && a[1] == 1 && a[2] == 8 && a[3] == 0 && a[4] == 6 && a[5] == 4;
+	return r->flags & RULE_SITE_DHCP ? 0 : REASON_DHCP4;
 }
 
 static __always_inline int answers_for4(const struct nic_rules *r, __be32 a)
 {
-	for (int i = 0; i < MAX_ANSWERS; i++) {
+	for (int i = 0; i < MAX_ANSWERS4; i++) {
 		if (i >= r->nanswer4)
 			break;
 		if (r->answer4[i] == a)
@@ -138,7 +141,7 @@ static __always_inline __u8 contain(const struct nic_rules *r, const struct fram
 {
 	switch (f->ethertype) {
 	case ETHERTYPE_IP4:
-		return contain4(f, p);
+		return contain4(r, f, p);
 	case ETHERTYPE_IP6:
 		return contain6(r, f, p6);
 	case ETHERTYPE_ARP:
@@ -162,7 +165,9 @@ static __always_inline __u8 foreign(const struct nic_rules *r, const struct fram
 	why = undecidable(p);
 	if (why)
 		return why;
-	return p->ports && p->dport == PORT_CLIENT ? REASON_DHCP_FOREIGN : 0;
+	if (!p->ports || p->dport != PORT_CLIENT)
+		return 0;
+	return r->flags & RULE_SITE_DHCP && !disguised(f, p) ? 0 : REASON_DHCP_FOREIGN;
 }
 
 static __always_inline int permits(const struct nic_rules *r, __u16 ethertype)
@@ -208,7 +213,10 @@ static __always_inline __u8 check_l2(const struct nic_rules *r, const struct fra
 	return 0;
 }
 
-static __always_inline __u8 check_arp(const struct nic_rules *r, const struct frame *f)
+/* check_arp: a request that is taken may come from any address, because no
+ * neighbour hears it, and a guest whose address was changed still looks for the
+ * server it renews with. */
+static __always_inline __u8 check_arp(const struct nic_rules *r, const struct frame *f, int taken)
 {
 	__u8 a[28];
 	__be32 spa, tpa;
@@ -221,21 +229,25 @@ static __always_inline __u8 check_arp(const struct nic_rules *r, const struct fr
 		return REASON_ARP_OPCODE;
 	if (!owns_mac(r, mac64(a + 8)))
 		return REASON_ARP_SPOOF_MAC;
+	if (taken)
+		return 0;
 	__builtin_memcpy(&spa, a + 14, 4);
 	__builtin_memcpy(&tpa, a + 24, 4);
 	if (spa == 0) /* a probe, RFC 5227 2.1.1 */
-		return a[7] == 1 && (owns_ip4(r, tpa) || answers_for4(r, tpa)) ? 0 : REASON_ARP_PROBE;
+		return a[7] == 1 && owns_ip4(r, tpa) ? 0 : REASON_ARP_PROBE;
 	return owns_ip4(r, spa) ? 0 : REASON_ARP_SPOOF_IP;
 }
 
 /* client_source permits the foreign sources of a DHCP client: none yet, and
- * the address it renews after its binding changed, to be told NAK. */
-static __always_inline int client_source(const struct frame *f, const struct ip4 *p)
+ * the address it renews after its binding changed, to be told NAK. Where others
+ * serve, the second would leave the NIC. */
+static __always_inline int client_source(const struct nic_rules *r, const struct frame *f,
+					 const struct ip4 *p)
 {
 	if (p->proto != IPPROTO_UDP || !p->ports || p->dport != PORT_SERVER)
 		return 0;
-	if (p->src == 0)
-		return 1;
+	if (p->src == 0 || r->flags & RULE_SITE_DHCP)
+		return p->src == 0;
 	return p->sport == PORT_CLIENT && bootp_op(f, p) == 1 && bootp_ciaddr(f, p) == p->src;
 }
 
@@ -277,8 +289,12 @@ static __always_inline __u8 check_fragment(const struct ip4 *p)
 	return 0;
 }
 
-static __always_inline __u8 check_control(const struct frame *f, const struct ip4 *p)
+/* check_control: of a fragmented message the first fragment is judged, without
+ * it there is none. */
+static __always_inline __u8 check_control(const struct nic_rules *r, const struct frame *f,
+					  const struct ip4 *p)
 {
+	__u32 up = f->off + p->ihl;
 	int group = (f->dmac >> 40 & 1) || bpf_ntohl(p->dst) >= 0xe0000000;
 
 	if (p->frag_off != 0)
@@ -293,6 +309,8 @@ static __always_inline __u8 check_control(const struct frame *f, const struct ip
 	case 89: /* OSPF */
 	case IPPROTO_PIM:
 		return group ? REASON_ROUTING_CONTROL : 0;
+	case PROTO_VRRP:
+		return group && !may_vrrp(f->skb, r, up, up + p->payload) ? REASON_ROUTING_CONTROL : 0;
 	case IPPROTO_UDP:
 		if (group && is_routing_port(p->dport))
 			return REASON_ROUTING_CONTROL;
@@ -307,18 +325,19 @@ static __always_inline __u8 check_ip4(const struct nic_rules *r, const struct fr
 
 	if (p->bad)
 		return REASON_IP4_MALFORMED;
-	if (!owns_ip4(r, p->src) && !client_source(f, p))
+	if (!owns_ip4(r, p->src) && !client_source(r, f, p))
 		return REASON_IP4_SPOOF;
 	if (p->ihl > 20 && bad_options(f->skb, f->off + 20, f->off + p->ihl))
 		return REASON_IP4_OPTIONS;
 	why = check_fragment(p);
 	if (why || r->flags & RULE_ROUTER)
 		return why;
-	return check_control(f, p);
+	return check_control(r, f, p);
 }
 
 static __always_inline __u8 check_from_guest(const struct nic_rules *r, const struct frame *f,
-					     const struct ip4 *p, const struct ip6 *p6, struct claims *c)
+					     const struct ip4 *p, const struct ip6 *p6, struct claims *c,
+					     __u8 taken)
 {
 	__u8 why;
 
@@ -328,7 +347,7 @@ static __always_inline __u8 check_from_guest(const struct nic_rules *r, const st
 	if (why)
 		return why;
 	if (f->ethertype == ETHERTYPE_ARP && r->flags & RULE_CHECK_ARP)
-		return check_arp(r, f);
+		return check_arp(r, f, taken == REASON_ARP_REQUEST);
 	if (f->ethertype == ETHERTYPE_RARP && r->flags & RULE_CHECK_ARP)
 		return REASON_RARP;
 	if (f->ethertype == ETHERTYPE_IP4 && r->flags & RULE_CHECK_IP)
@@ -385,7 +404,8 @@ static __always_inline struct verdict judge_from_guest(const struct nic_rules *r
 	if (v.reason && !is_taken(v.reason))
 		return v;
 	v.action = v.reason ? TAKE : PASS;
-	broken = check_from_guest(r, f, &p, &p6, &c);
+	p6.taken = v.reason == REASON_NEIGHBOUR_SOLICITATION;
+	broken = check_from_guest(r, f, &p, &p6, &c, v.reason);
 	if (!broken && v.action == PASS) { /* what is taken is seen by no neighbour */
 		broken = settle(r, f->skb->ifindex, &c);
 		if (broken == REASON_LINK_LOCAL_TAKEN && !(r->flags & RULE_AUDIT) && is_probe(f, &p6)) {
@@ -394,7 +414,17 @@ static __always_inline struct verdict judge_from_guest(const struct nic_rules *r
 			return v;
 		}
 	}
-	return enforce(r, v, broken);
+	v = enforce(r, v, broken);
+	if (v.action == PASS)
+		see(r, f, &p6);
+	return v;
+}
+
+static __always_inline __u8 check_to_guest(const struct nic_rules *r, const struct frame *f)
+{
+	if (r->flags & RULE_CHECK_MAC && !is_peer(r, f->smac))
+		return REASON_PEER_FOREIGN;
+	return check_l2(r, f);
 }
 
 static __always_inline struct verdict judge_to_guest(const struct nic_rules *r, struct frame *f)
@@ -416,7 +446,7 @@ static __always_inline struct verdict judge_to_guest(const struct nic_rules *r, 
 	if (v.reason)
 		return v;
 	v.action = PASS;
-	return enforce(r, v, check_l2(r, f));
+	return enforce(r, v, check_to_guest(r, f));
 }
 
 #endif

@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The verdict on IPv6, function by function what internal/guard/verdict6.go and
- * locals.go say in Go. */
+/* The verdict on IPv6, function by function what internal/guard/verdict6.go
+ * says in Go. */
 #ifndef BERTH_JUDGE6_H
 #define BERTH_JUDGE6_H
-
-enum {
-	MLD_QUERY = 130,
-	MLD_REPORT = 131,
-	MLD_DONE = 132,
-	ROUTER_SOLICIT = 133,
-	ROUTER_ADVERT = 134,
-	NEIGHBOR_SOLICIT = 135,
-	NEIGHBOR_ADVERT = 136,
-	ND_REDIRECT = 137,
-	MLD_REPORT2 = 143,
-};
 
 /* claims are the link-locals a frame speaks for. */
 struct claims {
@@ -58,7 +46,7 @@ __noinline int owns_ip6(const struct nic_rules *r, const struct in6 *a)
 
 static __always_inline int answers_for6(const struct nic_rules *r, const struct in6 *a)
 {
-	for (int i = 0; i < MAX_ANSWERS; i++) {
+	for (int i = 0; i < MAX_ANSWERS6; i++) {
 		if (i >= r->nanswer6)
 			break;
 		if (in6_equal(a, &r->answer6[i]))
@@ -79,16 +67,26 @@ static __always_inline int answers_nd(const struct nic_rules *r, const struct fr
 	       !in6_unspecified(&target) && !in6_local(&target) && !owns_ip6(r, &target);
 }
 
-static __always_inline __u8 contain547(__u8 message, int plain)
+static __always_inline __u8 contain546(const struct nic_rules *r, int plain)
 {
-	switch (message) {
-	case 2: /* Advertise, Reply, Reconfigure, Relay-reply */
-	case 7:
-	case 10:
-	case 13:
+	if (!(r->flags & RULE_SERVE))
 		return REASON_DHCP_SERVER;
-	}
-	return plain ? REASON_DHCP6 : REASON_DHCP_DISGUISED;
+	return plain ? 0 : REASON_DHCP_DISGUISED;
+}
+
+/* is_server_message says Advertise, Reply, Reconfigure or Relay-reply. */
+static __always_inline int is_server_message(__u8 m)
+{
+	return m == 2 || m == 7 || m == 10 || m == 13;
+}
+
+static __always_inline __u8 contain547(const struct nic_rules *r, __u8 message, int plain)
+{
+	if (!(r->flags & RULE_SERVE) && is_server_message(message))
+		return REASON_DHCP_SERVER;
+	if (!plain)
+		return REASON_DHCP_DISGUISED;
+	return r->flags & RULE_SITE_DHCP ? 0 : REASON_DHCP6;
 }
 
 static __always_inline __u8 contain6(const struct nic_rules *r, const struct frame *f, const struct ip6 *p)
@@ -99,9 +97,9 @@ static __always_inline __u8 contain6(const struct nic_rules *r, const struct fra
 	if (why)
 		return why;
 	if (p->ports && p->dport == PORT_CLIENT6)
-		return REASON_DHCP_SERVER;
+		return contain546(r, plain && p->proto == IPPROTO_UDP);
 	if (p->ports && p->dport == PORT_SERVER6)
-		return contain547(message6(f, p), plain && p->proto == IPPROTO_UDP);
+		return contain547(r, message6(f, p), plain && p->proto == IPPROTO_UDP);
 	if (!is_icmp6(p))
 		return 0;
 	if (p->kind == ROUTER_ADVERT && !(r->flags & RULE_ADVERTISE))
@@ -127,17 +125,19 @@ static __always_inline int advertises(const struct frame *f, const struct ip6 *p
 static __always_inline __u8 foreign6(const struct nic_rules *r, const struct frame *f, const struct ip6 *p)
 {
 	const struct in6 berth = BERTH_LINK_LOCAL;
+	int plain = !p->fragmented && !f->tagged && !f->llc;
 	__u8 why = undecidable6(p);
 
 	if (why)
 		return why;
-	if (p->ports && p->dport == PORT_CLIENT6)
+	if (p->ports && p->dport == PORT_CLIENT6 &&
+	    !(r->flags & RULE_SITE_DHCP && plain && p->proto == IPPROTO_UDP))
 		return REASON_DHCP_FOREIGN;
 	if (in6_equal(&p->src, &berth) || advertises(f, p, &berth))
 		return REASON_AS_BERTH;
 	if (!is_icmp6(p) || p->kind != ROUTER_ADVERT)
 		return 0;
-	if (r->flags & RULE_SITE_RA && !p->extended && !f->tagged && !f->llc && p->hop == 255)
+	if (r->flags & RULE_SITE_RA && plain && !p->extended && p->hop == 255)
 		return 0;
 	return REASON_RA_FOREIGN;
 }
@@ -214,6 +214,8 @@ static __always_inline __u8 check_source6(const struct nic_rules *r, const struc
 {
 	if (in6_unspecified(&p->src))
 		return unspecified_source(p) ? 0 : REASON_IP6_SPOOF;
+	if (p->taken) /* see check_arp */
+		return 0;
 	return speaks_for(r, &p->src, c) ? REASON_IP6_SPOOF : 0;
 }
 
@@ -254,7 +256,8 @@ static __always_inline __u8 check_type6(__u8 kind)
 	}
 }
 
-static __always_inline __u8 check_control6(const struct frame *f, const struct ip6 *p)
+static __always_inline __u8 check_control6(const struct nic_rules *r, const struct frame *f,
+					   const struct ip6 *p)
 {
 	int group = (f->dmac >> 40 & 1) || in6_multicast(&p->dst);
 
@@ -262,6 +265,8 @@ static __always_inline __u8 check_control6(const struct frame *f, const struct i
 		return check_type6(p->kind);
 	if (p->proto == 88 || p->proto == 89 || p->proto == IPPROTO_PIM) /* EIGRP, OSPF */
 		return group ? REASON_ROUTING_CONTROL : 0;
+	if (p->proto == PROTO_VRRP)
+		return group && !may_vrrp(f->skb, r, p->up, p->end) ? REASON_ROUTING_CONTROL : 0;
 	if (p->ports && p->proto == IPPROTO_UDP && group &&
 	    (is_routing_port(p->dport) || p->dport == 521 || p->dport == 6696)) /* RIPng, Babel */
 		return REASON_ROUTING_CONTROL;
@@ -282,7 +287,7 @@ static __always_inline __u8 check_ip6(const struct nic_rules *r, const struct fr
 	why = check_fragment6(p);
 	if (why || r->flags & RULE_ROUTER || p->frag_off)
 		return why;
-	return check_control6(f, p);
+	return check_control6(r, f, p);
 }
 
 /* nd_options looks at all options, not only at the first of a kind: which one
@@ -381,117 +386,6 @@ static __always_inline __u8 check_6(const struct nic_rules *r, const struct fram
 		why = check_ip6(r, f, p, c);
 	if (!why && r->flags & RULE_CHECK_ND)
 		why = check_nd(r, f, p, c);
-	return why;
-}
-
-/* a_claim finds an address that the NIC holds by a claim of its own. */
-static __always_inline struct local *a_claim(const struct local_key *k, __u32 ifindex)
-{
-	struct local *l = bpf_map_lookup_elem(&locals, k);
-
-	return l && l->holder == ifindex && l->users == 0 ? l : 0;
-}
-
-/* a_place finds where a NIC may note one more link-local: a free place, one
- * that is no claim of its own any more, or the one longest unused. */
-static __always_inline int a_place(struct nic_state *s, __u32 ifindex, __u64 now)
-{
-	__u64 longest = LOCAL_IDLE_NS;
-	int place = -1;
-
-	for (int i = 0; i < MAX_LOCALS; i++) {
-		struct local_key k = s->claimed[i];
-		struct local *l = a_claim(&k, ifindex);
-
-		if (!l)
-			return i;
-		if (now - l->used_ns > longest && (__s64)(now - l->used_ns) > 0) {
-			longest = now - l->used_ns;
-			place = i;
-		}
-	}
-	return place;
-}
-
-static __always_inline int same_key(const struct local_key *a, const struct local_key *b)
-{
-	return a->segment == b->segment && in6_equal(&a->addr, &b->addr);
-}
-
-/* take_place puts the new address where the old one was, unless another frame
- * of the NIC has changed it meanwhile. */
-static __always_inline int take_place(struct nic_state *s, int i, const struct local_key *old,
-				      const struct local_key *k)
-{
-	int same;
-
-	bpf_spin_lock(&s->lock);
-	same = same_key(&s->claimed[i], old);
-	if (same) {
-		s->claimed[i].segment = k->segment;
-		s->claimed[i].addr.hi = k->addr.hi;
-		s->claimed[i].addr.lo = k->addr.lo;
-	}
-	bpf_spin_unlock(&s->lock);
-	return same;
-}
-
-/* claim_local makes a link-local the NIC's: first come, first served, up to
- * MAX_LOCALS at a time. The address is held before it has its place: a place
- * whose address nobody holds is free to every other frame, and what has no
- * place would never be given back. */
-__noinline int claim_local(__u32 ifindex, __u32 segment, const struct in6 *addr)
-{
-	struct local_key k = {.segment = segment}, old;
-	struct local mine = {.holder = ifindex, .used_ns = bpf_ktime_get_ns()}, *l;
-	struct nic_state *s;
-	int place;
-
-	if (!addr)
-		return REASON_LINK_LOCAL_TAKEN;
-	k.addr = *addr;
-	l = bpf_map_lookup_elem(&locals, &k);
-	if (l) {
-		if (l->holder != ifindex)
-			return REASON_LINK_LOCAL_TAKEN;
-		l->used_ns = mine.used_ns;
-		return 0;
-	}
-	s = bpf_map_lookup_elem(&states, &ifindex);
-	if (!s)
-		return REASON_LINK_LOCAL_LIMIT;
-	place = a_place(s, ifindex, mine.used_ns);
-	if (place < 0 || place >= MAX_LOCALS)
-		return REASON_LINK_LOCAL_LIMIT;
-	old = s->claimed[place];
-	if (bpf_map_update_elem(&locals, &k, &mine, BPF_NOEXIST) < 0) { /* somebody was first */
-		l = bpf_map_lookup_elem(&locals, &k);
-		return l && l->holder == ifindex ? 0 : REASON_LINK_LOCAL_TAKEN;
-	}
-	if (!take_place(s, place, &old, &k)) {
-		bpf_map_delete_elem(&locals, &k);
-		return REASON_LINK_LOCAL_LIMIT;
-	}
-	if (!same_key(&old, &k) && a_claim(&old, ifindex))
-		bpf_map_delete_elem(&locals, &old);
-	return 0;
-}
-
-/* is_probe says whether this is duplicate address detection (RFC 4862 5.4.2). */
-static __always_inline int is_probe(const struct frame *f, const struct ip6 *p)
-{
-	return f->ethertype == ETHERTYPE_IP6 && !f->tagged && !f->llc && !p->fragmented &&
-	       is_icmp6(p) && p->kind == NEIGHBOR_SOLICIT && in6_unspecified(&p->src);
-}
-
-static __always_inline __u8 settle(const struct nic_rules *r, __u32 ifindex, const struct claims *c)
-{
-	__u8 why = 0;
-
-	if (c->n > 0)
-		why = claim_local(ifindex, r->segment, &c->list[0]);
-	if (!why && c->n > 1)
-		why = claim_local(ifindex, r->segment, &c->list[1]);
 	return why;
 }
 

@@ -163,4 +163,9 @@ static __always_inline __be32 bootp_ciaddr(const struct frame *f, const struct i
 	return ciaddr;
 }
 
+static __always_inline int is_ethernet_arp(const __u8 *a)
+{
+	return a[0] == 0 && a[1] == 1 && a[2] == 8 && a[3] == 0 && a[4] == 6 && a[5] == 4;
+}
+
 #endif

@@ -10,10 +10,23 @@ struct ip6 {
 	__u8 odd;            /* a header or option no host sends */
 	__u8 alert;          /* Router Alert among the hop-by-hop options */
 	__u8 extended, fragmented, more;
+	__u8 taken; /* a neighbour solicitation that berth answers */
 	__u8 hop, proto, hidden, ports, kind, code;
 	__u16 sport, dport;
 	__u32 frag_off, up, end;
 	struct in6 src, dst;
+};
+
+enum {
+	MLD_QUERY = 130,
+	MLD_REPORT = 131,
+	MLD_DONE = 132,
+	ROUTER_SOLICIT = 133,
+	ROUTER_ADVERT = 134,
+	NEIGHBOR_SOLICIT = 135,
+	NEIGHBOR_ADVERT = 136,
+	ND_REDIRECT = 137,
+	MLD_REPORT2 = 143,
 };
 
 #define BE64(v) bpf_cpu_to_be64(v)
