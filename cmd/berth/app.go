@@ -43,7 +43,7 @@ func (a *app) root() *cobra.Command {
 	a.globalFlags(root)
 	root.AddCommand(
 		a.listCommand(), a.showCommand(), a.statusCommand(), a.eventsCommand(), a.planCommand(), a.reasonsCommand(),
-		a.setCommand(), a.deleteCommand(), a.releaseCommand(), a.attachCommand(),
+		a.setCommand(), a.deleteCommand(), a.releaseCommand(), a.attachCommand(), a.nimbusCommand(),
 		a.completionCommand(), a.versionCommand(), a.manCommand(),
 	)
 	return root
@@ -58,7 +58,7 @@ A NIC is protected only while it is in force: a name that berthd does not manage
 func (a *app) globalFlags(root *cobra.Command) {
 	socket := a.getenv("BERTH_SOCKET")
 	if socket == "" {
-		socket = api.DefaultSocket
+		socket = a.berthd
 	}
 	root.PersistentFlags().StringVar(&a.socket, "socket", socket, "berthd's socket; BERTH_SOCKET sets the default")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "", "output format; each command says which it knows")

@@ -38,23 +38,29 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
-	l, err := api.Listen(socket, 0o660, "")
+	w := &world{t: t, node: apitest.New(64), socket: socket, vars: map[string]string{"BERTH_SOCKET": socket}}
+	w.serve()
+	return w
+}
+
+// serve begins, also again after stop.
+func (w *world) serve() {
+	w.t.Helper()
+	l, err := api.Listen(w.socket, 0o660, "")
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	node := apitest.New(64)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- api.NewServer(node, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
-	stop := func() {
+	go func() { ended <- api.NewServer(w.node, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	w.stop = func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("Serve: %v", err)
+			w.t.Errorf("Serve: %v", err)
 		}
 		ended <- nil
 	}
-	t.Cleanup(stop)
-	return &world{t: t, node: node, socket: socket, stop: stop, vars: map[string]string{"BERTH_SOCKET": socket}}
+	w.t.Cleanup(w.stop)
 }
 
 // berth runs one command line.
@@ -72,6 +78,7 @@ func (w *world) run(ctx context.Context, out, err io.Writer, args ...string) int
 		getenv:   func(k string) string { return w.vars[k] },
 		now:      func() time.Time { return apitest.Epoch.Add(5 * time.Minute) },
 		terminal: w.terminal,
+		berthd:   w.socket,
 	})
 }
 

@@ -185,8 +185,8 @@ func TestManPages(t *testing.T) {
 	}
 	want := []string{"berth.1"}
 	for _, cmd := range tree(t).Commands() {
-		if cmd.IsAvailableCommand() && cmd.Name() != "help" {
-			want = append(want, "berth-"+cmd.Name()+".1")
+		if cmd.Name() != "help" {
+			want = append(want, pages(cmd)...)
 		}
 	}
 	var got []string
@@ -211,6 +211,18 @@ func TestManPages(t *testing.T) {
 	if _, msgs, code := w.berth(t.Context(), "man", t.TempDir()); code != exitError || msgs != "berth: SOURCE_DATE_EPOCH \"today\" is not a number of seconds\n" {
 		t.Errorf("a wrong SOURCE_DATE_EPOCH: exit %d, %q", code, msgs)
 	}
+}
+
+// pages are those of a command and of the commands in it.
+func pages(cmd *cobra.Command) (names []string) {
+	if !cmd.IsAvailableCommand() {
+		return nil
+	}
+	names = append(names, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1")
+	for _, inner := range cmd.Commands() {
+		names = append(names, pages(inner)...)
+	}
+	return names
 }
 
 func readDir(t *testing.T, dir string) map[string]string {

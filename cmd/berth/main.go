@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-net/berth/internal/api"
 )
 
 // env is everything the command takes from the process it runs in.
@@ -21,7 +23,8 @@ type env struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
-	terminal       bool // stdout is one
+	terminal       bool   // stdout is one
+	berthd         string // socket of the host's berthd, whatever the caller says
 }
 
 func main() {
@@ -33,6 +36,7 @@ func main() {
 		getenv:   os.Getenv,
 		now:      time.Now,
 		terminal: isTerminal(os.Stdout),
+		berthd:   api.DefaultSocket,
 	})
 	stop()
 	os.Exit(code)
@@ -46,6 +50,9 @@ func run(ctx context.Context, args []string, e env) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil {
 		a.report(cmd, err)
+	}
+	if isNimbus(cmd) {
+		return nimbusCode(err)
 	}
 	return exitCode(err)
 }
