@@ -104,6 +104,10 @@ func (r *reader) entry(s statement, g global, seen map[string]string) (e Entry, 
 	}}}
 	for _, inner := range s.inside {
 		r.line = inner.line
+		if inner.block || inner.words[0] == "" {
+			r.fail("", "", "no statement of dhcp-conf-alter: %s", strings.Join(inner.words, " "))
+			continue
+		}
 		r.statement(&e.Identity, inner.words)
 	}
 	r.line = s.line

@@ -81,7 +81,7 @@ func parseNIC(where, text string) (NIC, Mistakes) {
 		DNS:       r.dns(map[string]string{"dns": f[fieldDNS]}, "dns"),
 		Tags:      map[string]string{"nimbus-network": f[fieldNetwork], "nimbus-nic": f[fieldName]},
 		from: origin{file: where, words: map[string]string{
-			"addresses": "IP", "mac": "MAC", "mask": "netmask", "tags.nimbus-network": "network", "tags.nimbus-nic": "name",
+			"addresses": "IP", "mac": "MAC", "mask": "netmask", "dns": "dns", "tags.nimbus-network": "network", "tags.nimbus-nic": "name",
 		}},
 	}
 	return NIC{Name: f[fieldName], Network: f[fieldNetwork], Identity: id}, r.bad
