@@ -47,6 +47,9 @@ func (a *app) show(n api.NIC) error {
 	if why := whyText(n); why != "" {
 		fmt.Fprintf(a.stdout, "why  %s\n", why)
 	}
+	if n.Hook != "" {
+		fmt.Fprintf(a.stdout, "hook  %s\n", printable(n.Hook))
+	}
 	w := newTable(a.stdout)
 	showDeclared(w, n)
 	showLink(w, n.Link)

@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/hook"
 	"github.com/berth-net/berth/internal/lock"
 )
 
@@ -32,6 +33,7 @@ type config struct {
 	Allow    []string `yaml:"allow"`
 	Owners   []uint32 `yaml:"owners"`
 	DUID     string   `yaml:"duid"`
+	Hooks    string   `yaml:"hooks"`
 	Log      logging  `yaml:"log"`
 
 	NFDHCPD    fromNFDHCPD    `yaml:"nfdhcpd"`
@@ -68,6 +70,7 @@ func defaultConfig() config {
 		Networks: "/etc/berth/networks.yaml",
 		State:    "/var/lib/berth",
 		BPF:      datapath.DefaultDir,
+		Hooks:    hook.DefaultDir,
 		Socket:   socket{Path: "/run/berth/berthd.sock", Mode: 0o660},
 		Log:      logging{Format: "text"},
 	}
@@ -102,7 +105,7 @@ func parseConfig(file string, data []byte) (config, error) {
 func (c *config) validate() error {
 	var errs []error
 	for _, p := range []struct{ key, value string }{
-		{"nics", c.NICs}, {"networks", c.Networks}, {"state", c.State}, {"bpf", c.BPF}, {"socket.path", c.Socket.Path},
+		{"nics", c.NICs}, {"networks", c.Networks}, {"state", c.State}, {"bpf", c.BPF}, {"hooks", c.Hooks}, {"socket.path", c.Socket.Path},
 		{"nfdhcpd.conf", c.NFDHCPD.Conf}, {"statichcpd.conf", c.Statichcpd.Conf},
 	} {
 		if p.value == "" && strings.HasSuffix(p.key, ".conf") {

@@ -21,6 +21,7 @@ import (
 	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/hook"
 	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
@@ -136,6 +137,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
 		Sources: sources(from),
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
+		Hooks:   hook.New(cfg.Hooks),
 		Log:     log,
 		Version: version, Release: kernelRelease(),
 		Ready: func() { notify("READY=1") },

@@ -137,6 +137,10 @@ func (a *Agent) runHooks(in plan.Input, p plan.Plan) {
 		}
 	}
 	a.hooks.held = now
+	maps.DeleteFunc(a.hooks.notes, func(name, _ string) bool {
+		_, shown := a.since[name]
+		return !shown
+	})
 }
 
 // after has the hooks run after an event. What failed after an earlier one

@@ -108,7 +108,7 @@ func (a *Agent) NIC(_ context.Context, name string) (api.NIC, error) {
 // show puts together what is known of one NIC; counters are read live.
 func (a *Agent) show(v *view, name string) (api.NIC, error) {
 	st := v.standings[name]
-	n := api.NIC{Name: name, State: st.state, Reason: st.reason, Why: st.why(), Since: st.since}
+	n := api.NIC{Name: name, State: st.state, Reason: st.reason, Why: st.why(), Hook: v.notes[name], Since: st.since}
 	want, bound := v.wants.ByNIC[name]
 	if bound {
 		if err := showBinding(&n, want.Binding); err != nil {

@@ -22,6 +22,7 @@ import (
 func (a *Agent) pass() (pending bool) {
 	a.nextTry = time.Time{}
 	a.takeUpdates()
+	a.takeHooks()
 	in, err := a.gather(a.wants)
 	if err != nil {
 		a.opt.Log.Error("cannot read the kernel", "err", err)
@@ -31,6 +32,7 @@ func (a *Agent) pass() (pending bool) {
 	a.noticeTampering(in.Armed)
 	a.armed, a.routed = in.Armed, in.Routed
 	p := plan.Compute(in)
+	a.adopt(in)
 	a.failed = map[string]failure{}
 	harden := a.apply(p.Steps)
 	a.release = map[string]bool{}
@@ -40,6 +42,8 @@ func (a *Agent) pass() (pending bool) {
 		a.announce(in, p.Steps)
 	}
 	a.watchUplinks(in)
+	a.runHooks(in, p)
+	a.watchShared(in)
 	a.publish(in, p)
 	if a.sealed && a.opt.Ready != nil {
 		a.opt.Ready()
@@ -89,6 +93,7 @@ func (a *Agent) gather(wants plan.Wants) (plan.Input, error) {
 		TCX:       a.opt.Kernel.TCX(),
 		Sealed:    a.sealed,
 		Release:   a.release,
+		Gate:      a.gate(),
 	}
 	in.Routed, in.Common = a.readRoutes(wants)
 	in.Quiet = a.readQuiet(in)

@@ -30,7 +30,9 @@ type view struct {
 	byIndex    map[int]plan.Link
 	installed  map[int]plan.Installed
 	routed     map[int]route.State
+	holders    map[sharedKey]holding
 	standings  map[string]standing
+	notes      map[string]string // by NIC: hooks that have failed after an event
 	lockError  string
 	routeError string
 	armed      int
@@ -45,8 +47,9 @@ func (a *Agent) publish(in plan.Input, p plan.Plan) {
 	v := &view{
 		generation: a.generation, said: maps.Clone(a.said), stored: a.stored, wants: a.wants,
 		byName: map[string]plan.Link{}, byIndex: map[int]plan.Link{}, installed: map[int]plan.Installed{},
-		standings: map[string]standing{},
+		standings: map[string]standing{}, notes: maps.Clone(a.hooks.notes),
 		routed:    in.Routed,
+		holders:   a.holders,
 		lockError: a.lockError, routeError: a.routeError, armed: len(a.armed.Names) + len(a.armed.Patterns),
 		changed: make(chan struct{}),
 	}

@@ -30,7 +30,8 @@ type NIC struct {
 	Name   string        `json:"nic"`
 	State  State         `json:"state"`
 	Reason reason.Reason `json:"reason,omitempty"`
-	Why    string        `json:"why,omitempty"` // the reason in words, with file, line and value
+	Why    string        `json:"why,omitempty"`  // the reason in words, with file, line and value
+	Hook   string        `json:"hook,omitempty"` // what a hook after the last event has failed with
 	Since  time.Time     `json:"since"`
 
 	MAC       *nic.MAC       `json:"mac,omitempty"`
@@ -57,6 +58,14 @@ type Link struct {
 	Kind      string `json:"kind"`
 	OperState string `json:"operstate"`
 	Bridge    string `json:"bridge,omitempty"`
+}
+
+// Shared is an address that the NIC holds together with others.
+type Shared struct {
+	Group   string     `json:"group"`
+	Address netip.Addr `json:"address"`
+	Holder  string     `json:"holder,omitempty"` // the NIC that announced it last; "": none yet
+	Seen    *time.Time `json:"seen,omitempty"`   // when that was
 }
 
 // Installed is what the kernel holds, read back.
