@@ -52,6 +52,7 @@ func (a *app) show(n api.NIC) error {
 	}
 	w := newTable(a.stdout)
 	showDeclared(w, n)
+	a.showShared(w, n.Shared)
 	showLink(w, n.Link)
 	showInstalled(w, n)
 	if err := w.Flush(); err != nil {
@@ -60,6 +61,17 @@ func (a *app) show(n api.NIC) error {
 	showAnswers(a.stdout, n.Answers)
 	showCounters(a.stdout, n.Counters)
 	return nil
+}
+
+// showShared says who holds what the NIC shares with others.
+func (a *app) showShared(w io.Writer, all []api.Shared) {
+	for _, s := range all {
+		held := "held by nobody yet"
+		if s.Holder != "" && s.Seen != nil {
+			held = fmt.Sprintf("held by %s, announced %s ago", printable(s.Holder), age(a.now().Sub(*s.Seen)))
+		}
+		row(w, "  shared", fmt.Sprintf("%s, group %s, %s", s.Address, printable(s.Group), held))
+	}
 }
 
 func whyText(n api.NIC) string {

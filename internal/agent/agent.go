@@ -98,8 +98,9 @@ type Agent struct {
 	noRoutes   bool                 // the last reading found none, and none were wanted
 	inherited  map[int]bool         // by ifindex: its rules are still an earlier process's
 	formers    map[int]*nic.Binding // by ifindex, between guard and answer: what that one told
-	servers    map[string][]server  // by NIC: server identifiers that its guest may still know
-	armed      plan.Armed           // as the loop last left the second lock
+	holders    map[sharedKey]holding
+	servers    map[string][]server // by NIC: server identifiers that its guest may still know
+	armed      plan.Armed          // as the loop last left the second lock
 	hooks      hooks
 	failed     map[string]failure
 	since      map[string]standing

@@ -114,6 +114,7 @@ func (a *Agent) show(v *view, name string) (api.NIC, error) {
 		if err := showBinding(&n, want.Binding); err != nil {
 			return n, err
 		}
+		n.Shared = showShared(v, want.Binding)
 	}
 	l, ok := v.byName[name]
 	if !ok {

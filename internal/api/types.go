@@ -38,8 +38,9 @@ type NIC struct {
 	Addresses []netip.Prefix `json:"addresses,omitempty"` // of both families
 	SLAAC     []netip.Prefix `json:"slaac,omitempty"`
 	Delegated []netip.Prefix `json:"delegated,omitempty"`
+	Shared    []Shared       `json:"shared,omitempty"`
 	Network   string         `json:"network,omitempty"`
-	Source    string         `json:"source,omitempty"` // "dir", "socket"
+	Source    string         `json:"source,omitempty"` // "dir", "nfdhcpd", "statichcpd", "socket"
 	File      string         `json:"file,omitempty"`
 	Line      int            `json:"line,omitempty"`
 	// Binding is the declared binding in the file format's keys, defaults filled in.

@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/plan"
+)
+
+// sharedKey is an address that the NICs of one share group take over from each
+// other.
+type sharedKey struct {
+	network, group string
+	addr           netip.Addr
+}
+
+// holding is who announced a shared address last.
+type holding struct {
+	nic  string
+	seen time.Duration // on the monotonic clock
+	at   time.Time
+}
+
+// watchShared reads who holds the shared addresses, and tells the history of
+// every one that moved. Nothing is asked where nobody shares.
+func (a *Agent) watchShared(in plan.Input) {
+	now := map[sharedKey]holding{}
+	if anyShared(in.Wants) {
+		seen, err := a.opt.Kernel.Seen()
+		if err != nil {
+			a.opt.Log.Warn("cannot read who holds shared addresses", "err", err)
+			return
+		}
+		now = holders(in.Wants, in.Links, seen)
+	}
+	clock, wall := monotonic(), time.Now()
+	for key, h := range now {
+		h.at = wall.Add(h.seen - clock)
+		now[key] = h
+		old, known := a.holders[key]
+		if known && old.nic == h.nic {
+			continue
+		}
+		text := fmt.Sprintf("holds %s of group %s now", key.addr, key.group)
+		if known {
+			text += ", taken over from NIC " + old.nic
+		}
+		a.Add(api.Event{Time: h.at, NIC: h.nic, Kind: "holder", Text: text})
+	}
+	a.holders = now
+}
+
+func anyShared(wants plan.Wants) bool {
+	for _, w := range wants.ByNIC {
+		if len(w.Binding.Shared) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// holders finds, of all NICs that share an address, who announced it last.
+func holders(wants plan.Wants, links []plan.Link, seen map[datapath.Share]time.Duration) map[sharedKey]holding {
+	all := map[sharedKey]holding{}
+	for _, l := range links {
+		w, ok := wants.ByNIC[l.Name]
+		if !ok {
+			continue
+		}
+		for key := range shares(w.Binding) {
+			at := seen[datapath.Share{Index: l.Index, Addr: key.addr}]
+			if at > all[key].seen {
+				all[key] = holding{nic: l.Name, seen: at}
+			}
+		}
+	}
+	return all
+}
+
+// shares yields what a NIC shares, in the order it is declared.
+func shares(b *nic.Binding) func(yield func(sharedKey) bool) {
+	return func(yield func(sharedKey) bool) {
+		for _, s := range b.Shared {
+			for _, addr := range s.Addresses {
+				if !yield(sharedKey{b.Network, s.Group, addr}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// showShared says of each address the NIC shares who holds it.
+func showShared(v *view, b *nic.Binding) []api.Shared {
+	var all []api.Shared
+	for key := range shares(b) {
+		s := api.Shared{Group: key.group, Address: key.addr}
+		if h, ok := v.holders[key]; ok {
+			s.Holder, s.Seen = h.nic, &h.at
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// monotonic is the clock the kernel program reads.
+func monotonic() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0 // Linux has this clock since it has clocks
+	}
+	return time.Duration(t.Nano())
+}
