@@ -20,6 +20,8 @@ func rings() map[string]int {
 		"internal/nic": 0, "internal/reason": 0, "internal/dnsname": 0,
 		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/dhcp6": 1, "internal/table": 1, "internal/manifest": 1,
 		"internal/nd": 1, "internal/arp": 1, "internal/route": 1,
+		"internal/compat":       1,
+		"internal/compat/carry": 2, "internal/compat/iscdhcpd": 2, "internal/compat/kea": 2, "internal/compat/dnsmasq": 2, "internal/compat/libvirt": 2,
 		"internal/plan": 2, "internal/source": 2,
 		"internal/compat/nimbus": 2, "internal/compat/nfdhcpd": 2, "internal/compat/statichcpd": 2, "internal/source/statichcpd": 3,
 		// The one inner room that touches the machine: edges write files with it.
@@ -29,7 +31,7 @@ func rings() map[string]int {
 		"internal/agent": 4,
 		"cmd/berth":      5, "cmd/berthd": 5,
 		// Tools and test support stand outside.
-		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9, "internal/api/apitest": 9,
+		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9, "internal/api/apitest": 9, "internal/compat/compattest": 9,
 	}
 }
 
