@@ -94,11 +94,13 @@ type berthNicRules struct {
 	Answer4 [6]uint32
 	Types   [8]uint16
 	Vlans   [8]uint16
-	Vrids   [8]uint8
+	Vrids4  [8]uint8
+	Vrids6  [8]uint8
 	Nvlans  uint8
-	Nvrids  uint8
+	Nvrids4 uint8
+	Nvrids6 uint8
 	Npeers  uint8
-	Pad     [5]uint8
+	Pad     [4]uint8
 	Peers   [9]struct {
 		_    structs.HostLayout
 		Mac  uint64

@@ -78,7 +78,7 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 		v.Answer4[i] = be32(a)
 	}
 	encodePeers(&v, r)
-	v.Nvrids = uint8(copy(v.Vrids[:], r.VRIDs))
+	v.Nvrids4, v.Nvrids6 = uint8(copy(v.Vrids4[:], r.VRIDs4)), uint8(copy(v.Vrids6[:], r.VRIDs6))
 	encode6(&v, r, set)
 	if len(r.IP4) > maxInline {
 		v.Flags |= ruleSet
@@ -104,7 +104,7 @@ func checkSizes(r *guard.Rules) error {
 		{"link-locals", len(r.Locals), nic.MaxLinkLocals},
 		{"routers", len(r.Routers), nic.MaxRouters},
 		{"peers", len(r.Peers), maxPeers},
-		{"virtual routers", len(r.VRIDs), maxVRIDs},
+		{"virtual routers", max(len(r.VRIDs4), len(r.VRIDs6)), maxVRIDs},
 		{"IPv4 addresses to answer for", len(r.Answer4), maxAnswer4},
 		{"IPv6 addresses to answer for", len(r.Answer6), maxAnswer6},
 	} {
@@ -192,8 +192,11 @@ func decodeRules(v *berthNicRules, inTrie, inTrie6 []netip.Prefix) guard.Rules {
 	if v.Ntypes > 0 {
 		r.Ethertypes = append(r.Ethertypes, v.Types[:v.Ntypes]...)
 	}
-	if v.Nvrids > 0 {
-		r.VRIDs = append(r.VRIDs, v.Vrids[:v.Nvrids]...)
+	if v.Nvrids4 > 0 {
+		r.VRIDs4 = append(r.VRIDs4, v.Vrids4[:v.Nvrids4]...)
+	}
+	if v.Nvrids6 > 0 {
+		r.VRIDs6 = append(r.VRIDs6, v.Vrids6[:v.Nvrids6]...)
 	}
 	if v.Nvlans > 0 {
 		r.VLANs = append(r.VLANs, v.Vlans[:v.Nvlans]...)

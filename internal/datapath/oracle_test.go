@@ -261,7 +261,7 @@ func variants() map[string]guard.Rules {
 	add("shares", func(b *nic.Binding) {
 		b.Shared = []nic.Shared{
 			{Group: "a", Addresses: []netip.Addr{corpus.Y4}, VRID: 5},
-			{Group: "b", Addresses: []netip.Addr{corpus.Y6}, VRID: 5},
+			{Group: "b", Addresses: []netip.Addr{corpus.Y6}, VRID: 6},
 			{Group: "c", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.61"), netip.MustParseAddr("2001:db8:1::61")}, VRID: 0xff},
 		}
 	})

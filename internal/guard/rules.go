@@ -33,7 +33,8 @@ type Rules struct {
 
 	MACs       []nic.MAC      // permitted Ethernet sources, the NIC's own first
 	Peers      []nic.MACRange // Ethernet sources that may reach the NIC, sorted, none inside another; none: all
-	VRIDs      []uint8        // VRRP virtual routers the NIC may speak for, sorted
+	VRIDs4     []uint8        // VRRP virtual routers of IPv4 that the NIC may speak for, sorted
+	VRIDs6     []uint8        // and of IPv6, where the same numbers are other ones
 	Shared     []netip.Addr   // of the permitted sources, those that others may hold as well, sorted
 	IP4        []netip.Prefix // permitted IPv4 sources, masked, sorted, none inside another
 	IP6        []netip.Prefix // permitted IPv6 sources but link-locals, likewise
@@ -70,7 +71,7 @@ func Compile(b *nic.Binding) Rules {
 	if !b.Suspended {
 		r.IP4 = sources(b, netip.Addr.Is4)
 		r.AnswerAll = b.AnswersAll()
-		r.VRIDs = vrids(b)
+		r.VRIDs4, r.VRIDs6 = vrids(b, netip.Addr.Is4), vrids(b, netip.Addr.Is6)
 	}
 	r.compile6(b)
 	r.compileServed(b)
@@ -236,8 +237,10 @@ func (r *Rules) Base() uint64 {
 	for _, p := range r.Peers {
 		d = append(append(d, p.MAC[:]...), p.Bits)
 	}
-	d.number(uint32(len(r.VRIDs)))
-	d = append(d, r.VRIDs...)
+	for _, list := range [][]uint8{r.VRIDs4, r.VRIDs6} {
+		d.number(uint32(len(list)))
+		d = append(d, list...)
+	}
 	for _, list := range [][]netip.Prefix{r.IP4, r.IP6} {
 		d.number(uint32(len(list)))
 		for _, p := range list {

@@ -76,11 +76,11 @@ func sharing() []variant {
 	router := map[string][]corpus.Want{"D48": drops(reason.NDRouter)}
 	addresses4, addresses6 := all(passes(), "B47", "C27", "C29"), join(all(passes(), "I53", "D46"), router)
 	macs4, macs6 := all(passes(), "A13", "A15", "C26", "C28", "D37"), all(passes(), "A16", "D47")
-	says := all(passes(), "L15", "L17")
+	says4, says6 := all(passes(), "L15"), all(passes(), "L17")
 	return []variant{
-		{name: "a share of both families", change: share, flips: join(addresses4, addresses6, macs4, macs6, says)},
-		{name: "a share of IPv4", change: only(corpus.Y4), flips: join(addresses4, macs4, says)},
-		{name: "a share of IPv6", change: only(corpus.Y6), flips: join(addresses6, macs6, says)},
+		{name: "a share of both families", change: share, flips: join(addresses4, addresses6, macs4, macs6, says4, says6)},
+		{name: "a share of IPv4", change: only(corpus.Y4), flips: join(addresses4, macs4, says4)},
+		{name: "a share of IPv6", change: only(corpus.Y6), flips: join(addresses6, macs6, says6)},
 		{
 			name: "a share without a virtual router", change: func(b *nic.Binding) { share(b); b.Shared[0].VRID = 0 },
 			flips: join(addresses4, addresses6),
@@ -178,7 +178,7 @@ func TestSuspendedSharesNothing(t *testing.T) {
 	b := corpus.Binding()
 	share(b)
 	b.Suspended = true
-	if r := guard.Compile(b); len(r.MACs) != 1 || r.Shared != nil || r.VRIDs != nil {
+	if r := guard.Compile(b); len(r.MACs) != 1 || r.Shared != nil || r.VRIDs4 != nil || r.VRIDs6 != nil {
 		t.Errorf("%+v", r)
 	}
 }

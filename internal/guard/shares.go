@@ -22,10 +22,11 @@ func macs(b *nic.Binding) []nic.MAC {
 
 func compareMAC(x, y nic.MAC) int { return slices.Compare(x[:], y[:]) }
 
-func vrids(b *nic.Binding) []uint8 {
+// vrids returns the virtual routers of a family that the NIC has a share in.
+func vrids(b *nic.Binding, family func(netip.Addr) bool) []uint8 {
 	var out []uint8
 	for _, s := range b.Shared {
-		if s.VRID != 0 {
+		if s.VRID != 0 && slices.ContainsFunc(s.Addresses, family) {
 			out = append(out, s.VRID)
 		}
 	}
@@ -85,10 +86,10 @@ func (r *Rules) shared(b *nic.Binding) []netip.Addr {
 	return slices.Compact(out)
 }
 
-// mayVRRP reports whether a VRRP packet to a group is the NIC's to send, by
-// the virtual router it names in its second byte (RFC 9568 5.2.3).
-func (r *Rules) mayVRRP(payload []byte) bool {
-	return len(payload) > 1 && slices.Contains(r.VRIDs, payload[1])
+// speaksVRRP reports whether a VRRP packet to a group is of one of the virtual
+// routers, by its second byte (RFC 9568 5.2.3).
+func speaksVRRP(vrids []uint8, payload []byte) bool {
+	return len(payload) > 1 && slices.Contains(vrids, payload[1])
 }
 
 // Announced returns the address that a frame says its sender has: an ARP

@@ -455,7 +455,7 @@ func (r *Rules) checkControl(f Frame, p *ip4) reason.Reason {
 			return reason.RoutingControl
 		}
 	case protoVRRP:
-		if l4 := p.off + p.ihl; group && !r.mayVRRP(f.Data[l4:l4+p.payload]) {
+		if l4 := p.off + p.ihl; group && !speaksVRRP(r.VRIDs4, f.Data[l4:l4+p.payload]) {
 			return reason.RoutingControl
 		}
 	case protoUDP:

@@ -257,7 +257,7 @@ func (r *Rules) checkControl6(f Frame, p *ip6) reason.Reason {
 			return reason.RoutingControl
 		}
 	case p.proto == protoVRRP:
-		if group && !r.mayVRRP(f.Data[p.up:p.end]) {
+		if group && !speaksVRRP(r.VRIDs6, f.Data[p.up:p.end]) {
 			return reason.RoutingControl
 		}
 	case p.ports && p.proto == protoUDP && group && (isRoutingPort(p.dport) || p.dport == 521 || p.dport == 6696):

@@ -110,8 +110,8 @@ struct nic_rules {
 	__be32 answer4[MAX_ANSWERS4];
 	__u16 types[MAX_TYPES];
 	__u16 vlans[MAX_VLANS];
-	__u8 vrids[MAX_VRIDS];
-	__u8 nvlans, nvrids, npeers, pad[5];
+	__u8 vrids4[MAX_VRIDS], vrids6[MAX_VRIDS];
+	__u8 nvlans, nvrids4, nvrids6, npeers, pad[4];
 	struct mac_range peers[MAX_PEERS];
 	__u8 name[16];
 };

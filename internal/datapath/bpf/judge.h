@@ -310,7 +310,7 @@ static __always_inline __u8 check_control(const struct nic_rules *r, const struc
 	case IPPROTO_PIM:
 		return group ? REASON_ROUTING_CONTROL : 0;
 	case PROTO_VRRP:
-		return group && !may_vrrp(f->skb, r, up, up + p->payload) ? REASON_ROUTING_CONTROL : 0;
+		return group && !speaks_vrrp(f->skb, r, up, up + p->payload, 0) ? REASON_ROUTING_CONTROL : 0;
 	case IPPROTO_UDP:
 		if (group && is_routing_port(p->dport))
 			return REASON_ROUTING_CONTROL;

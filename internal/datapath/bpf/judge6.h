@@ -266,7 +266,7 @@ static __always_inline __u8 check_control6(const struct nic_rules *r, const stru
 	if (p->proto == 88 || p->proto == 89 || p->proto == IPPROTO_PIM) /* EIGRP, OSPF */
 		return group ? REASON_ROUTING_CONTROL : 0;
 	if (p->proto == PROTO_VRRP)
-		return group && !may_vrrp(f->skb, r, p->up, p->end) ? REASON_ROUTING_CONTROL : 0;
+		return group && !speaks_vrrp(f->skb, r, p->up, p->end, 1) ? REASON_ROUTING_CONTROL : 0;
 	if (p->ports && p->proto == IPPROTO_UDP && group &&
 	    (is_routing_port(p->dport) || p->dport == 521 || p->dport == 6696)) /* RIPng, Babel */
 		return REASON_ROUTING_CONTROL;

@@ -19,21 +19,28 @@ __noinline int is_peer(const struct nic_rules *r, __u64 mac)
 	return r->npeers == 0;
 }
 
-/* may_vrrp says whether the VRRP message between at and end is the NIC's to
- * send to a group, by the virtual router in its second byte (RFC 9568 5.2.3). */
-__noinline int may_vrrp(struct __sk_buff *skb, const struct nic_rules *r, __u32 at, __u32 end)
+static __always_inline int has_vrid(const __u8 *list, __u8 n, __u8 vrid)
+{
+	for (int i = 0; i < MAX_VRIDS; i++) {
+		if (i >= n)
+			break;
+		if (list[i] == vrid)
+			return 1;
+	}
+	return 0;
+}
+
+/* speaks_vrrp says whether the VRRP message between at and end is of one of the
+ * NIC's virtual routers, by its second byte (RFC 9568 5.2.3). */
+__noinline int speaks_vrrp(struct __sk_buff *skb, const struct nic_rules *r, __u32 at, __u32 end, int ip6)
 {
 	__u8 vrid;
 
 	if (!r || at + 2 > end || bpf_skb_load_bytes(skb, at + 1, &vrid, 1) < 0)
 		return 0;
-	for (int i = 0; i < MAX_VRIDS; i++) {
-		if (i >= r->nvrids)
-			break;
-		if (r->vrids[i] == vrid)
-			return 1;
-	}
-	return 0;
+	if (ip6)
+		return has_vrid(r->vrids6, r->nvrids6, vrid);
+	return has_vrid(r->vrids4, r->nvrids4, vrid);
 }
 
 /* see_share notes that the NIC says it has the address at an offset. */
