@@ -146,7 +146,7 @@ func (c *cycler) forgetAll(indices []int) error {
 }
 
 // layout is the directory of the pins, as datapath names it.
-const layout = "v2"
+const layout = "v3"
 
 // census is everything a NIC might leave behind.
 type census struct {
