@@ -105,8 +105,14 @@ func parseConfig(file string, data []byte) (config, error) {
 func (c *config) validate() error {
 	var errs []error
 	for _, p := range []struct{ key, value string }{
-		{"nics", c.NICs}, {"networks", c.Networks}, {"state", c.State}, {"bpf", c.BPF}, {"hooks", c.Hooks}, {"socket.path", c.Socket.Path},
-		{"nfdhcpd.conf", c.NFDHCPD.Conf}, {"statichcpd.conf", c.Statichcpd.Conf},
+		{"nics", c.NICs},
+		{"networks", c.Networks},
+		{"state", c.State},
+		{"bpf", c.BPF},
+		{"hooks", c.Hooks},
+		{"socket.path", c.Socket.Path},
+		{"nfdhcpd.conf", c.NFDHCPD.Conf},
+		{"statichcpd.conf", c.Statichcpd.Conf},
 	} {
 		if p.value == "" && strings.HasSuffix(p.key, ".conf") {
 			continue // not served
