@@ -21,7 +21,7 @@ func (c *client) check() {
 	for _, e := range errs {
 		row := c.rowOf(e)
 		text := e.Problem
-		if row == nil || !strings.Contains(printed(row.Value), e.Value) {
+		if row == nil || !row.has(e.Value) {
 			text = e.Error()
 		}
 		c.fail(row, "%s", text)
@@ -77,7 +77,7 @@ func (c *client) rowOf(e *nic.FieldError) *Row {
 		if !slices.Contains(codes, row.Code) {
 			continue
 		}
-		if addr, _, _ := strings.Cut(e.Value, "/"); addr != "" && strings.Contains(printed(row.Value), addr) {
+		if e.Value != "" && row.has(e.Value) {
 			return row
 		}
 		if first == nil {
@@ -85,6 +85,13 @@ func (c *client) rowOf(e *nic.FieldError) *Row {
 		}
 	}
 	return first
+}
+
+// has reports whether the row's value has an address or prefix in it, whose
+// length may be another row's.
+func (r *Row) has(value string) bool {
+	addr, _, _ := strings.Cut(value, "/")
+	return strings.Contains(printed(r.Value), addr)
 }
 
 func (c *client) codesOf(path string) (v4, v6 []int) {

@@ -226,7 +226,14 @@ func (c *client) take(row *Row) {
 	if row.V6 {
 		into = c.v6
 	}
-	if have := into[row.Code]; len(have) >= a.Max {
+	have := into[row.Code]
+	for _, v := range have { // without a group the database does not see to it
+		if printed(v.row.Value) == printed(row.Value) {
+			c.note(row, "the same as rowid %d", v.row.RowID)
+			return
+		}
+	}
+	if len(have) >= a.Max {
 		c.fail(row, "a client has at most %d of it; the one before is rowid %d", a.Max, have[len(have)-1].row.RowID)
 		return
 	}
