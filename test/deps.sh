@@ -12,6 +12,8 @@ packages=(
 	iproute2 nftables tcpdump iputils-ping iputils-arping procps
 	# DHCP clients, and the server of the site
 	isc-dhcp-client udhcpc dhcpcd-base systemd wide-dhcpv6-client ndisc6 dnsmasq-base
+	# the controller of a statichcpd database
+	sqlite3
 	# the guest
 	busybox-static qemu-system-x86
 	# the kernel program and the race detector

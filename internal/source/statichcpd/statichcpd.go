@@ -1,6 +1,7 @@
 // Package statichcpd is the source that reads bindings from a database of
-// statichcpd, into which a controller goes on writing. It never keeps a writer
-// waiting and never writes a row.
+// statichcpd, into which a controller goes on writing. It never writes a row,
+// and with a write-ahead log it never keeps a writer waiting; without one, a
+// commit waits for the reading that is going on, as it did for statichcpd.
 //
 // Not here: what the rows mean (compat/statichcpd), and what becomes of the
 // bindings (table, plan).
@@ -86,14 +87,20 @@ func (s *Source) Run(ctx context.Context, publish func(source.Update)) error {
 	defer s.stop()
 	t := time.NewTicker(tick)
 	defer t.Stop()
-	publish(s.look(ctx))
+	if u := s.look(ctx); ctx.Err() == nil {
+		publish(u)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case done := <-s.refresh:
 			s.read = false
-			publish(s.look(ctx))
+			u := s.look(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			publish(u)
 			close(done)
 		case <-t.C:
 			if !s.changed(ctx) {

@@ -216,6 +216,21 @@ func TestStaleOverRestart(t *testing.T) {
 	r.until("removed", says("tap2 192.0.2.20/32"))
 }
 
+// A restart without the database goes on with what was good.
+func TestRestartWithoutDatabase(t *testing.T) {
+	path := made(t)
+	cache := filepath.Join(t.TempDir(), "cache")
+	cli(t, path, insert("tap1", mac1, "192.0.2.10"))
+	for _, want := range []string{"tap1 192.0.2.10/32", "tap1 192.0.2.10/32 !"} {
+		t.Run(want, func(t *testing.T) {
+			s := New(path, config(), compat.DefaultAttributes())
+			s.Cache = cache
+			run(t, s).until("start", says(want))
+		})
+		_ = os.Remove(path) // gone the second time
+	}
+}
+
 // A cache that was tampered with is set aside.
 func TestDamagedCache(t *testing.T) {
 	path := made(t)
