@@ -78,6 +78,9 @@ func (a *app) settle(ctx context.Context, name string, now *api.NIC) (*api.NIC, 
 	if now != nil && awaitsLink(*now) {
 		return now, a.armed(ctx, name)
 	}
+	if now != nil && neverInForce(*now) {
+		return now, &notInForce{*now}
+	}
 	n, err := a.client().Wait(ctx, name, nimbusPatience)
 	if err != nil && awaitsLink(n) { // it has gone meanwhile
 		return &n, a.armed(ctx, name)
@@ -87,6 +90,11 @@ func (a *app) settle(ctx context.Context, name string, now *api.NIC) (*api.NIC, 
 
 func inForce(n api.NIC) bool    { return n.State == api.InForce || n.State == api.Stale }
 func awaitsLink(n api.NIC) bool { return n.State == api.Waiting && n.Reason == reason.WaitNoLink }
+
+// neverInForce knows what waiting does not change.
+func neverInForce(n api.NIC) bool {
+	return slices.Contains([]reason.Reason{reason.WaitForbidden, reason.WaitNotEthernet, reason.WaitServerID}, n.Reason)
+}
 
 func (a *app) armed(ctx context.Context, name string) error {
 	st, err := a.client().Status(ctx)
