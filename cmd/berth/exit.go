@@ -23,6 +23,7 @@ const (
 	exitUnreachable
 	exitTimeout
 	exitChanges
+	exitLeftOut
 )
 
 type exitMeaning struct {
@@ -41,6 +42,7 @@ func exitMeanings() []exitMeaning {
 		{exitUnreachable, "berthd cannot be reached, or does not answer"},
 		{exitTimeout, "not in force within the time given"},
 		{exitChanges, "plan: changes are pending"},
+		{exitLeftOut, "import: not everything was carried over"},
 	}
 }
 
@@ -85,6 +87,8 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, errChanges):
 		return exitChanges
+	case errors.Is(err, errLeftOut):
+		return exitLeftOut
 	}
 	return exitError
 }
@@ -106,8 +110,8 @@ func split(err error) []error {
 
 // report writes a failure for people: one line, and one more for each field.
 func (a *app) report(cmd *cobra.Command, err error) {
-	if errors.Is(err, errChanges) {
-		return // the plan itself says it
+	if errors.Is(err, errChanges) || errors.Is(err, errLeftOut) {
+		return // what was printed says it
 	}
 	for _, one := range split(err) {
 		reportOne(a.stderr, one)
