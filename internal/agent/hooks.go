@@ -9,6 +9,7 @@ import (
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/hook"
+	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 )
 
@@ -18,6 +19,8 @@ const retryHook = 30 * time.Second
 // hooks is what the agent knows of the site's programs: of those before an
 // event, for which a NIC waits, and of those after it.
 type hooks struct {
+	closed uint64 // the digest of rules that let nothing pass
+
 	mu   sync.Mutex
 	done []finished // not looked at yet
 
@@ -43,7 +46,8 @@ type hooksTurn struct {
 }
 
 func newHooks() hooks {
-	return hooks{held: map[int]plan.Held{}, turns: map[string]hooksTurn{}, notes: map[string]string{}}
+	closed := guard.ClosedRules()
+	return hooks{closed: closed.Digest(), held: map[int]plan.Held{}, turns: map[string]hooksTurn{}, notes: map[string]string{}}
 }
 
 // before names the hooks that run before a binding comes into force.
@@ -123,7 +127,7 @@ func (a *Agent) runHooks(in plan.Input, p plan.Plan) {
 	now := a.inForce(v, in, p)
 	for _, index := range slices.Sorted(maps.Keys(a.hooks.held)) {
 		if old := a.hooks.held[index]; now[index].NIC != old.NIC {
-			a.after(hook.Call{Event: hook.PostDown, NIC: old.NIC, Index: index, Binding: old.Binding})
+			a.down(index, old)
 		}
 	}
 	for _, index := range slices.Sorted(maps.Keys(now)) {
@@ -141,6 +145,15 @@ func (a *Agent) runHooks(in plan.Input, p plan.Plan) {
 		_, shown := a.since[name]
 		return !shown
 	})
+}
+
+// down has the hooks run after the end of what was in force.
+func (a *Agent) down(index int, held plan.Held) {
+	c := hook.Call{Event: hook.PostDown, NIC: held.NIC, Index: index}
+	if held.Digest != 0 {
+		c.Binding = held.Binding
+	}
+	a.after(c)
 }
 
 // after has the hooks run after an event. What failed after an earlier one
@@ -185,7 +198,7 @@ func (a *Agent) adopt(in plan.Input) {
 	v := newLinks(in.Links)
 	for _, i := range in.Installed {
 		held, known := a.hooks.held[i.Index]
-		if !known && !a.hooks.began && hasRules(i) && !i.Moved {
+		if !known && !a.hooks.began && a.hooks.hasRules(i) && !i.Moved {
 			held, known = plan.Held{NIC: i.Name}, true
 		}
 		l := v.byIndex[i.Index]
@@ -194,14 +207,37 @@ func (a *Agent) adopt(in plan.Input) {
 		case !known:
 		case i.Gone || i.Moved:
 			delete(a.hooks.held, i.Index)
-			a.after(hook.Call{Event: hook.PostDown, NIC: held.NIC, Index: i.Index, Binding: held.Binding})
-		case held.Binding == nil && wanted && l.Name == i.Name && want.DigestOn(l) == i.Digest:
+			a.down(i.Index, held)
+		case held.Digest == 0 && wanted && l.Name == i.Name && want.DigestOn(l) == i.Digest:
 			a.hooks.held[i.Index] = plan.Held{NIC: i.Name, Binding: want.Binding, Digest: want.Answer}
+		case held.Binding == nil && wanted && len(in.Gate.Hooks) > 0:
+			held.Binding = a.holds(i, want.Binding)
+			a.hooks.held[i.Index] = held
 		default:
 			a.hooks.held[i.Index] = held
 		}
 	}
 	a.hooks.began = true
+}
+
+// holds reads from an earlier process's rules what nobody else may have as long
+// as they stand; nil if they cannot be read. The network is not in them: it is
+// taken to be the same.
+func (a *Agent) holds(i plan.Installed, now *nic.Binding) *nic.Binding {
+	r, ok, err := a.opt.Kernel.Rules(i.Index)
+	if err != nil || !ok || len(r.MACs) == 0 {
+		return nil
+	}
+	b := &nic.Binding{NIC: i.Name, Network: now.Network, MAC: r.MACs[0], Origin: nic.Origin{Source: "before the restart"}}
+	for _, p := range slices.Concat(r.IP4, r.IP6) {
+		switch {
+		case p.IsSingleIP():
+			b.Addresses = append(b.Addresses, p)
+		case p.Addr().Is6():
+			b.Delegated = append(b.Delegated, p)
+		}
+	}
+	return b
 }
 
 // inForce is what a pass has left in force: what it has served, and what was
@@ -217,7 +253,7 @@ func (a *Agent) inForce(v links, in plan.Input, p plan.Plan) map[int]plan.Held {
 		held, known := a.hooks.held[i.Index]
 		_, served := now[i.Index]
 		_, lives := v.byIndex[i.Index]
-		if known && !served && lives && hasRules(i) && !i.Gone && !i.Moved {
+		if known && !served && lives && a.hooks.hasRules(i) && !i.Gone && !i.Moved {
 			now[i.Index] = held
 		}
 	}
@@ -225,10 +261,7 @@ func (a *Agent) inForce(v links, in plan.Input, p plan.Plan) map[int]plan.Held {
 }
 
 // hasRules reports whether rules of a binding are installed.
-func hasRules(i plan.Installed) bool {
-	closed := guard.ClosedRules()
-	return i.Digest != 0 && i.Digest != closed.Digest()
-}
+func (h *hooks) hasRules(i plan.Installed) bool { return i.Digest != 0 && i.Digest != h.closed }
 
 // links finds a pass's links by ifindex.
 type links struct{ byIndex map[int]plan.Link }

@@ -31,8 +31,8 @@ func (a *Agent) pass() (pending bool) {
 	}
 	a.noticeTampering(in.Armed)
 	a.armed, a.routed = in.Armed, in.Routed
-	p := plan.Compute(in)
 	a.adopt(in)
+	p := plan.Compute(in)
 	a.failed = map[string]failure{}
 	harden := a.apply(p.Steps)
 	a.release = map[string]bool{}

@@ -39,8 +39,8 @@ type Ask struct {
 // Held is a binding that is in force on a link.
 type Held struct {
 	NIC     string
-	Binding *nic.Binding // nil if an earlier process has put it in force and no source has it now
-	Digest  uint64       // of the binding
+	Binding *nic.Binding // nil: not known
+	Digest  uint64       // of the binding; 0: an earlier process's, and only what it holds is known
 }
 
 // Gate is what the site's hooks hold back: a binding that comes into force,
@@ -88,7 +88,7 @@ func (c *computation) turn(l Link, w Want) (Turn, bool) {
 		return t, true
 	}
 	t.Event = Change
-	if held, known := c.in.Gate.Held[l.Index]; known && held.Binding != nil && held.NIC == l.Name {
+	if held, known := c.in.Gate.Held[l.Index]; known && held.Digest != 0 && held.NIC == l.Name {
 		return t, held.Digest != w.Answer
 	}
 	return t, have.Digest != w.DigestOn(l)
@@ -147,8 +147,8 @@ func (c *computation) heldBack(l Link, w Want, have Installed) bool {
 		c.close(l, have, hush(w.Binding))
 		return true
 	}
-	if held := c.in.Gate.Held[l.Index].Binding; held != nil {
-		c.route(l, held)
+	if held := c.in.Gate.Held[l.Index]; held.Digest != 0 {
+		c.route(l, held.Binding)
 	}
 	c.harden(l, have)
 	return true

@@ -5,9 +5,12 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/reason"
 )
 
 // gated is a story in a world whose site has hooks before everything.
@@ -86,6 +89,32 @@ func TestHooks(t *testing.T) {
 func onBridge(l plan.Link, bridge int) plan.Link {
 	l.Master = bridge
 	return l
+}
+
+// Of what an earlier process has put in force, the rules tell what it holds.
+func TestHooksKeepAddressesAfterRestart(t *testing.T) {
+	s := gated(t, binding("tap7", 10), binding("tap8", 11))
+	delete(s.w.in.Gate.Hooks, plan.Up)
+	s.w.links(tap("tap7", 77), tap("tap8", 78))
+	s.w.do(plan.Compute(s.w.in))
+	former := &nic.Binding{NIC: "tap7", MAC: binding("tap7", 10).MAC, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}}
+	s.w.in.Gate.Held[77] = plan.Held{NIC: "tap7", Binding: former}
+	s.w.declare(readdressed(binding("tap7", 10), 30), readdressed(binding("tap8", 11), 10))
+	for _, ask := range plan.Compute(s.w.in).Asks {
+		s.w.in.Gate.Passed[ask.Turn] = ask.NIC == "tap8"
+	}
+	p := plan.Compute(s.w.in)
+	var waits []reason.Reason
+	for _, w := range p.Waits {
+		waits = append(waits, w.Reason)
+	}
+	if diff := cmp.Diff([]reason.Reason{reason.WaitHook, reason.WaitConflict}, waits); diff != "" || len(p.Steps) > 0 {
+		t.Errorf("steps %v, waits (-want +got):\n%s", p.Steps, diff)
+	}
+	s.w.declare(binding("tap7", 10), binding("tap8", 11))
+	if p := plan.Compute(s.w.in); len(p.Steps)+len(p.Waits) > 0 {
+		t.Errorf("the binding is as its rules say, and there is something to do: %v, %v", p.Steps, p.Waits)
+	}
 }
 
 // What was put in force before berthd started does not run its hooks again;
