@@ -18,7 +18,12 @@ func (c *client) check() {
 	for c.fallBack(errs) {
 		errs = nic.FieldErrors(nic.Validate(&c.b))
 	}
+	columns := map[string]string{"nic": "ifname", "mac": c.rows[0].idColumn(), "group": "groupID"}
 	for _, e := range errs {
+		if column, ok := columns[e.Field]; ok {
+			c.failColumn(&c.rows[0], column, e.Value, "%s", e.Problem)
+			continue
+		}
 		row := c.rowOf(e)
 		text := e.Problem
 		if row == nil || !row.has(e.Value) {

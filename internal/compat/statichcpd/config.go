@@ -27,7 +27,8 @@ type Config struct {
 
 	// Defaults are further keys of a binding, written as in a document of the
 	// bindings directory. They win over what statichcpd gives all its clients,
-	// not over what a client has of its own.
+	// not over what a client has of its own. The network "*" makes each NIC one
+	// by itself.
 	Defaults string
 }
 
@@ -191,20 +192,24 @@ func (p *parser) regexp(key string, e entry) {
 	p.Interfaces = re
 }
 
+// ownNetwork is what Defaults name as the network for each NIC to be one by
+// itself: statichcpd lets any number of interfaces have the same address.
+const ownNetwork = "*"
+
 // template is a binding with everything that does not depend on the client:
 // manifest's defaults, statichcpd's settings over them, and Defaults over
 // those. The document's own keys stand behind Defaults, so that a mistake in
 // these has their line.
 func template(cfg Config) (nic.Binding, []manifest.Problem) {
-	base := fmt.Sprintf(`network: default
-neighbours: server
+	base := fmt.Sprintf(`neighbours: server
 dhcp4: {server-id: interface, lease: %s, max-lease: %s, t1: none, t2: none}
 dhcp6: {preferred: %s, valid: %s, t1: %s, t2: %s, relay: %t}
 ra: {mode: site}
 guard: {rate: {per-second: %d, burst: %d}}
 `, timeText(cfg.Lease), timeText(cfg.MaxLease), timeText(cfg.Preferred), timeText(cfg.Valid), timeText(cfg.T1), timeText(cfg.T2),
 		!cfg.UseMACAsDUID, cfg.RateLimit, cfg.RateLimit)
-	nets, problems := manifest.ParseNetworks("statichcpd", []byte(base))
+	networks := "network: default\n" + base + "---\nnetwork: \"" + ownNetwork + "\"\n" + base
+	nets, problems := manifest.ParseNetworks("statichcpd", []byte(networks))
 	if len(problems) > 0 {
 		return nic.Binding{}, problems
 	}

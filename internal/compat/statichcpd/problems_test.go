@@ -93,16 +93,21 @@ func TestIdentity(t *testing.T) {
 			for i := range r {
 				r[i].Client = "01:00:5e:00:00:01"
 			}
-		}, `mac "01:00:5e:00:00:01": a group address (IEEE 802 I/G bit) cannot be a source`},
+		}, `:1:1: client_configuration.mac "01:00:5e:00:00:01": a group address (IEEE 802 I/G bit) cannot be a source`},
 		{"a MAC for a DUID", func(cfg *Config, _ []Row) { cfg.UseMACAsDUID = false }, `:3:1: client_v6configuration.duid "52:54:00:aa:00:01": not a DUID as statichcpd writes it, such as 11020000000001; is use_mac_as_client_duid meant to be true?`},
 		{"two groups", func(_ *Config, r []Row) {
 			r[0].Group, r[0].HasGroup, r[1].Group, r[1].HasGroup = "a", true, "b", true
 		}, `:2:1: client_configuration.groupID "b": the interface is also in group "a" (rowid 1); it can be in one`},
+		{"long group", func(_ *Config, r []Row) {
+			for i := range r {
+				r[i].Group, r[i].HasGroup = strings.Repeat("g", 64), true
+			}
+		}, `:1:1: client_configuration.groupID "` + strings.Repeat("g", 64) + `": 64 bytes; at most 63 are allowed`},
 		{"long name", func(_ *Config, r []Row) {
 			for i := range r {
 				r[i].Interface = "tap7890123456789"
 			}
-		}, `nic "tap7890123456789": 16 bytes; Linux allows interface names of at most 15`},
+		}, `:1:1: client_configuration.ifname "tap7890123456789": 16 bytes; Linux allows interface names of at most 15`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := shipped(t)
@@ -216,6 +221,20 @@ func TestTemplate(t *testing.T) {
 	}
 	if b.DHCP4.ServerID.Addr.String() != "192.0.2.254" {
 		t.Errorf("the client's own server identifier is %+v", b.DHCP4.ServerID)
+	}
+}
+
+// With the network "*" the same address on two interfaces is no conflict.
+func TestNetworkOfItsOwn(t *testing.T) {
+	cfg := shipped(t)
+	cfg.Defaults = "network: '*'\n"
+	b := one(t, cfg, rows(row{256, "192.0.2.10"}))
+	if b.Network != "tap7" || b.DHCP4.Lease != 600 || b.RA.Mode != nic.RASite {
+		t.Errorf("%+v", b)
+	}
+	cfg.Defaults = "network: other\n"
+	if r := Build(nil, cfg, attributes()); !r.Unusable || !strings.Contains(printAll(r.Problems), `statichcpd.defaults:1:10: network "other"`) {
+		t.Errorf("problems %s", printAll(r.Problems))
 	}
 }
 

@@ -37,6 +37,9 @@ type Result struct {
 	// Notes are what was repaired or left out, and costs nothing.
 	Notes []manifest.Problem
 	Names []string // the NICs with a problem, sorted
+	// Unusable: the problems are of the configuration, and nothing is known of
+	// any NIC.
+	Unusable bool
 }
 
 // Build makes a binding of each interface's rows. A mistake costs its own
@@ -46,7 +49,7 @@ func Build(rows []Row, cfg Config, attrs Attributes) Result {
 	var r Result
 	b, problems := newBuilder(cfg, attrs)
 	if len(problems) > 0 {
-		r.Problems = problems
+		r.Problems, r.Unusable = problems, true
 		return r
 	}
 	byNIC := b.served(rows, &r)
@@ -94,6 +97,9 @@ func (b *builder) nic(name string, rows []Row, r *Result) {
 	slices.SortStableFunc(rows, func(x, y Row) int { return cmp.Compare(x.RowID, y.RowID) })
 	c := client{builder: b, rows: rows, b: b.template}
 	c.b.NIC = name
+	if c.b.Network == ownNetwork {
+		c.b.Network = name
+	}
 	c.b.Origin = nic.Origin{Source: Source, File: b.cfg.Database, Line: int(rows[0].RowID)}
 	c.build()
 	r.Notes = append(r.Notes, c.notes...)

@@ -182,7 +182,8 @@ func (s *Source) look(ctx context.Context) source.Update {
 }
 
 func same(a, b *source.Update) bool {
-	return reflect.DeepEqual(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) && slices.Equal(a.Problems, b.Problems)
+	return reflect.DeepEqual(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) &&
+		slices.Equal(a.Problems, b.Problems) && slices.Equal(a.Warnings, b.Warnings)
 }
 
 // rows reads the database, opening it anew if it is another file by now.
@@ -233,8 +234,8 @@ func (s *Source) merge(u *source.Update, rows []compat.Row) {
 	cfg := s.Config
 	cfg.Database = s.Path
 	r := compat.Build(rows, cfg, s.Attributes)
-	if len(r.Bindings) == 0 && len(r.Names) == 0 && len(r.Problems) > 0 {
-		s.keepAll(u, r.Problems[0]) // of the configuration: nothing is known
+	if r.Unusable {
+		s.keepAll(u, r.Problems[0])
 		return
 	}
 	good := make(map[string]nic.Binding, len(r.Bindings))
@@ -249,7 +250,7 @@ func (s *Source) merge(u *source.Update, rows []compat.Row) {
 		}
 	}
 	s.last = good
-	u.Problems = slices.Concat(r.Problems, r.Notes)
+	u.Problems, u.Warnings = r.Problems, r.Notes
 }
 
 // save writes the last good versions, if they have changed and were not

@@ -268,6 +268,19 @@ func TestOldSchemas(t *testing.T) {
 	}
 }
 
+// A row that no interface can have takes nothing away and keeps nothing back.
+func TestRowOfNoInterface(t *testing.T) {
+	path := made(t)
+	cli(t, path, insert("tap1", mac1, "192.0.2.10"))
+	r := started(t, path)
+	r.until("start", says("tap1 192.0.2.10/32"))
+	cli(t, path, "begin; delete from client_configuration;"+insert("tap7890123456789", mac1, "192.0.2.10")+"commit;")
+	u := r.until("deleted", says(""))
+	if !strings.Contains(problems(u), "16 bytes") {
+		t.Error(problems(u))
+	}
+}
+
 // Check says what is wrong without anything that runs.
 func TestCheckMissing(t *testing.T) {
 	u := New(filepath.Join(t.TempDir(), "none"), config(), compat.DefaultAttributes()).Check()
@@ -345,5 +358,21 @@ func fillRows(b *testing.B, path string, clients int) {
 	cmd.Stdin = strings.NewReader(sql.String() + "commit;")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
+	}
+}
+
+// Looking for a commit where there is none costs next to nothing.
+func BenchmarkIdle(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "dhcp.db")
+	if err := Create(b.Context(), path, compat.DefaultAttributes()); err != nil {
+		b.Fatal(err)
+	}
+	s := New(path, config(), compat.DefaultAttributes())
+	defer s.drop()
+	s.look(b.Context())
+	for b.Loop() {
+		if s.changed(b.Context()) {
+			b.Fatal("changed")
+		}
 	}
 }
