@@ -91,17 +91,19 @@ type berthNicRules struct {
 		Hi uint64
 		Lo uint64
 	}
-	Answer4 [6]uint32
-	Types   [8]uint16
-	Vlans   [8]uint16
-	Vrids4  [8]uint8
-	Vrids6  [8]uint8
-	Nvlans  uint8
-	Nvrids4 uint8
-	Nvrids6 uint8
-	Npeers  uint8
-	Pad     [4]uint8
-	Peers   [9]struct {
+	Answer4  [2]uint32
+	Former4  [4]uint32
+	Types    [8]uint16
+	Vlans    [8]uint16
+	Vrids4   [8]uint8
+	Vrids6   [8]uint8
+	Nvlans   uint8
+	Nvrids4  uint8
+	Nvrids6  uint8
+	Npeers   uint8
+	Nformer4 uint8
+	Pad      [3]uint8
+	Peers    [9]struct {
 		_    structs.HostLayout
 		Mac  uint64
 		Mask uint64

@@ -43,8 +43,7 @@ const (
 	maxInline  = 8 // more permitted sources than this go to the trie
 	maxTypes   = 8
 	maxVLANs   = 8
-	maxAnswer4 = 6
-	maxAnswer6 = 2
+	maxAnswers = 2 // of each family
 	maxPeers   = nic.MaxPeers + 1 // the gateway
 	maxVRIDs   = nic.MaxShared
 	maxName    = 15
@@ -73,9 +72,12 @@ func encodeRules(name string, r *guard.Rules, set uint32) (berthNicRules, error)
 	}
 	copy(v.Types[:], r.Ethertypes)
 	v.CostNs, v.Burst = nanosecond/uint64(max(r.Rate.PerSecond, 1)), max(r.Rate.Burst, 1)
-	v.Nanswer4 = uint8(len(r.Answer4))
+	v.Nanswer4, v.Nformer4 = uint8(len(r.Answer4)), uint8(len(r.Former4))
 	for i, a := range r.Answer4 {
 		v.Answer4[i] = be32(a)
+	}
+	for i, a := range r.Former4 {
+		v.Former4[i] = be32(a)
 	}
 	encodePeers(&v, r)
 	v.Nvrids4, v.Nvrids6 = uint8(copy(v.Vrids4[:], r.VRIDs4)), uint8(copy(v.Vrids6[:], r.VRIDs6))
@@ -105,8 +107,9 @@ func checkSizes(r *guard.Rules) error {
 		{"routers", len(r.Routers), nic.MaxRouters},
 		{"peers", len(r.Peers), maxPeers},
 		{"virtual routers", max(len(r.VRIDs4), len(r.VRIDs6)), maxVRIDs},
-		{"IPv4 addresses to answer for", len(r.Answer4), maxAnswer4},
-		{"IPv6 addresses to answer for", len(r.Answer6), maxAnswer6},
+		{"IPv4 addresses to answer for", len(r.Answer4), maxAnswers},
+		{"IPv6 addresses to answer for", len(r.Answer6), maxAnswers},
+		{"former servers", len(r.Former4), guard.MaxFormer},
 	} {
 		if l.have > l.max {
 			return fmt.Errorf("%d %s, at most %d", l.have, l.what, l.max)
@@ -182,6 +185,9 @@ func decodeRules(v *berthNicRules, inTrie, inTrie6 []netip.Prefix) guard.Rules {
 	decode6(&r, v)
 	for _, a := range v.Answer4[:v.Nanswer4] {
 		r.Answer4 = append(r.Answer4, addrOf(a))
+	}
+	for _, a := range v.Former4[:v.Nformer4] {
+		r.Former4 = append(r.Former4, addrOf(a))
 	}
 	for _, m := range v.Macs[:v.Nmacs] {
 		r.MACs = append(r.MACs, unmac64(m))

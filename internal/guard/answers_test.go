@@ -176,19 +176,25 @@ func TestFormerServersAreAnswered(t *testing.T) {
 		return guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: netip.MustParseAddr("169.254.0.1"), Former: former})
 	}
 	r := on()
-	if want := []netip.Addr{netip.MustParseAddr("169.254.0.1"), corpus.S4}; !slices.Equal(r.Answer4, want) {
-		t.Errorf("answers for %v, want %v", r.Answer4, want)
+	if want := []netip.Addr{corpus.S4}; !slices.Equal(r.Former4, want) {
+		t.Errorf("former servers %v, want %v", r.Former4, want)
 	}
 	if got := judge(&r, &corpus.Vector{}, corpus.AskARP(corpus.B4, corpus.S4)); got.Reason != reason.ARPRequest {
 		t.Errorf("asked for a former server from a former address: %+v", got)
 	}
+	if got := judge(&r, &corpus.Vector{}, corpus.AskARP(corpus.X4, corpus.S4)); got.Action != guard.Pass {
+		t.Errorf("asked from its own address, where the site may have that one: %+v", got)
+	}
+	if got := judge(&r, &corpus.Vector{}, corpus.AskARP(netip.IPv4Unspecified(), corpus.S4)); got.Reason != reason.ARPProbe {
+		t.Errorf("probed: %+v", got)
+	}
 	former = []netip.Addr{b.Gateway, corpus.M6}
-	if r := on(); len(r.Answer4) != 1 {
-		t.Errorf("answers for %v, the gateway among them", r.Answer4)
+	if r := on(); len(r.Former4) != 0 {
+		t.Errorf("the gateway is a former server: %v", r.Former4)
 	}
 	b.ServedBy, former = nic.ServedBySite, []netip.Addr{corpus.S4}
-	if r := on(); r.Answer4 != nil {
-		t.Errorf("answers for %v where the site serves", r.Answer4)
+	if r := on(); r.Answer4 != nil || r.Former4 != nil {
+		t.Errorf("answers for %v and %v where the site serves", r.Answer4, r.Former4)
 	}
 }
 

@@ -44,6 +44,7 @@ type Rules struct {
 	Locals     []netip.Addr // for FixedLinkLocal, sorted
 	Segment    uint32       // where link-locals are told apart: the bridge, or the link itself
 	Answer4    []netip.Addr // ARP requests for these are taken, sorted
+	Former4    []netip.Addr // and for these, of a guest that still speaks from a former address, sorted
 	Answer6    []netip.Addr // neighbour solicitations for these are taken, sorted
 	VLANs      []uint16     // permitted 802.1Q tags, sorted
 	Ethertypes []uint16     // beyond IPv4, ARP and IPv6, sorted
@@ -135,21 +136,23 @@ func (r Rules) On(b *nic.Binding, s Site) Rules {
 	r.Segment = s.Segment
 	r.Answer4 = b.Answers4(s.ServerID)
 	if b.ServedBy == nic.ServedByBerth {
-		r.answerFormer(b.Gateway, s.Former)
+		r.Former4 = r.former(b.Gateway, s.Former)
 	}
 	return r
 }
 
-// answerFormer adds the server identifiers that a guest's lease may still
-// name. What is the NIC's own by now, or its gateway's, has a speaker.
-func (r *Rules) answerFormer(gateway netip.Addr, former []netip.Addr) {
+// former returns the server identifiers that a guest's lease may still name,
+// and that nothing else is answered for. What is the NIC's own by now, or its
+// gateway's, has a speaker.
+func (r *Rules) former(gateway netip.Addr, former []netip.Addr) []netip.Addr {
+	var out []netip.Addr
 	for _, a := range former[:min(len(former), MaxFormer)] {
-		if a.Is4() && a != gateway && !r.owns(a) {
-			r.Answer4 = append(r.Answer4, a)
+		if a.Is4() && a != gateway && !r.owns(a) && !slices.Contains(r.Answer4, a) {
+			out = append(out, a)
 		}
 	}
-	slices.SortFunc(r.Answer4, netip.Addr.Compare)
-	r.Answer4 = slices.Compact(r.Answer4)
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
 }
 
 // sources returns the permitted sources of a family: the NIC's own addresses
@@ -211,8 +214,11 @@ func (r *Rules) Digest() uint64 { return r.DigestOn(r.Base()) }
 func (r *Rules) DigestOn(base uint64) uint64 {
 	d := digest(binary.BigEndian.AppendUint64(nil, base))
 	d.number(r.Segment)
-	for _, a := range r.Answer4 {
-		d = append(d, a.AsSlice()...)
+	for _, list := range [][]netip.Addr{r.Answer4, r.Former4} {
+		d.number(uint32(len(list)))
+		for _, a := range list {
+			d = append(d, a.AsSlice()...)
+		}
 	}
 	return d.sum()
 }

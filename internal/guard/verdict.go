@@ -193,10 +193,16 @@ func (r *Rules) answersARP(d []byte, off int) bool {
 		return false
 	}
 	spa, tpa := addr4(a[14:]), addr4(a[24:])
-	if slices.Contains(r.Answer4, tpa) {
+	if slices.Contains(r.Answer4, tpa) || r.missesServer(spa, tpa) {
 		return true
 	}
 	return r.AnswerAll && !spa.IsUnspecified() && tpa != spa && isHost4(tpa) && !r.owns(tpa)
+}
+
+// missesServer reports whether a guest that has not heard of its new address
+// yet looks for the server it had. To one that has, that address is whose it is.
+func (r *Rules) missesServer(spa, tpa netip.Addr) bool {
+	return slices.Contains(r.Former4, tpa) && !spa.IsUnspecified() && !r.owns(spa)
 }
 
 // isEthernetARP holds ARP to RFC 826 for Ethernet and IPv4.

@@ -20,8 +20,8 @@
 #define MAX_IP6 8
 #define MAX_LOCALS 4  /* link-locals of a NIC's own choice */
 #define MAX_ROUTERS 4 /* of the site, besides the gateway */
-#define MAX_ANSWERS4 6 /* what berth answers for, former server identifiers among it */
-#define MAX_ANSWERS6 2
+#define MAX_ANSWERS 2 /* of each family: what berth answers for */
+#define MAX_FORMER 4  /* server identifiers that were in force before */
 #define MAX_PEERS 9 /* the gateway and eight more */
 #define MAX_VRIDS 8
 #define MAX_TYPES 8
@@ -106,12 +106,13 @@ struct nic_rules {
 	struct in6 gateway6, eui64;
 	struct in6 routers[MAX_ROUTERS]; /* whose link-locals no guest may take */
 	struct in6 locals[MAX_LOCALS];
-	struct in6 answer6[MAX_ANSWERS6];
-	__be32 answer4[MAX_ANSWERS4];
+	struct in6 answer6[MAX_ANSWERS];
+	__be32 answer4[MAX_ANSWERS];
+	__be32 former4[MAX_FORMER];
 	__u16 types[MAX_TYPES];
 	__u16 vlans[MAX_VLANS];
 	__u8 vrids4[MAX_VRIDS], vrids6[MAX_VRIDS];
-	__u8 nvlans, nvrids4, nvrids6, npeers, pad[4];
+	__u8 nvlans, nvrids4, nvrids6, npeers, nformer4, pad[3];
 	struct mac_range peers[MAX_PEERS];
 	__u8 name[16];
 };

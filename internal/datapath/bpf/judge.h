@@ -103,11 +103,24 @@ static __always_inline __u8 contain4(const struct nic_rules *r, const struct fra
 
 static __always_inline int answers_for4(const struct nic_rules *r, __be32 a)
 {
-	for (int i = 0; i < MAX_ANSWERS4; i++) {
+	for (int i = 0; i < MAX_ANSWERS; i++) {
 		if (i >= r->nanswer4)
 			break;
 		if (r->answer4[i] == a)
 			return 1;
+	}
+	return 0;
+}
+
+/* misses_server says whether a guest that has not heard of its new address yet
+ * looks for the server it had. To one that has, that address is whose it is. */
+static __always_inline int misses_server(const struct nic_rules *r, __be32 spa, __be32 tpa)
+{
+	for (int i = 0; i < MAX_FORMER; i++) {
+		if (i >= r->nformer4)
+			break;
+		if (r->former4[i] == tpa)
+			return spa != 0 && !owns_ip4(r, spa);
 	}
 	return 0;
 }
@@ -129,7 +142,7 @@ static __always_inline int answers_arp(const struct nic_rules *r, const struct f
 		return 0;
 	__builtin_memcpy(&spa, a + 14, 4);
 	__builtin_memcpy(&tpa, a + 24, 4);
-	if (answers_for4(r, tpa))
+	if (answers_for4(r, tpa) || misses_server(r, spa, tpa))
 		return 1;
 	return r->flags & RULE_ANSWER_ALL && spa != 0 && tpa != spa && is_host4(tpa) && !owns_ip4(r, tpa);
 }

@@ -46,7 +46,7 @@ __noinline int owns_ip6(const struct nic_rules *r, const struct in6 *a)
 
 static __always_inline int answers_for6(const struct nic_rules *r, const struct in6 *a)
 {
-	for (int i = 0; i < MAX_ANSWERS6; i++) {
+	for (int i = 0; i < MAX_ANSWERS; i++) {
 		if (i >= r->nanswer6)
 			break;
 		if (in6_equal(a, &r->answer6[i]))
