@@ -44,7 +44,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.listCommand(), a.showCommand(), a.statusCommand(), a.eventsCommand(), a.planCommand(), a.reasonsCommand(),
 		a.setCommand(), a.deleteCommand(), a.releaseCommand(), a.attachCommand(), a.nimbusCommand(), a.importCommand(),
-		a.completionCommand(), a.versionCommand(), a.manCommand(),
+		a.ganetiCommand(), a.completionCommand(), a.versionCommand(), a.manCommand(),
 	)
 	return root
 }
