@@ -136,9 +136,15 @@ func (n *NIC) File() []byte {
 	}
 	var b strings.Builder
 	for _, line := range [][2]string{
-		{"INDEV", indev}, {"IP", n.env["IP"]}, {"MAC", n.MAC.String()}, {"HOSTNAME", n.env["INSTANCE"]},
-		{"TAGS", n.env["TAGS"]}, {"GATEWAY", n.env["NETWORK_GATEWAY"]}, {"SUBNET", n.env["NETWORK_SUBNET"]},
-		{"GATEWAY6", n.env["NETWORK_GATEWAY6"]}, {"SUBNET6", n.env["NETWORK_SUBNET6"]},
+		{"INDEV", indev},
+		{"IP", n.env["IP"]},
+		{"MAC", n.MAC.String()},
+		{"HOSTNAME", n.env["INSTANCE"]},
+		{"TAGS", n.env["TAGS"]},
+		{"GATEWAY", n.env["NETWORK_GATEWAY"]},
+		{"SUBNET", n.env["NETWORK_SUBNET"]},
+		{"GATEWAY6", n.env["NETWORK_GATEWAY6"]},
+		{"SUBNET6", n.env["NETWORK_SUBNET6"]},
 	} {
 		// A value with a line break would be another key.
 		fmt.Fprintf(&b, "%s=%s\n", line[0], strings.Join(strings.Fields(line[1]), " "))
