@@ -187,7 +187,7 @@ func (c *client) id(row *Row) (identifier, error) {
 	if err != nil {
 		return identifier{}, errors.New("not a MAC address; want six octets like 52:54:00:aa:00:01")
 	}
-	return identifier{row: row, key: m.String(), mac: m}, nil
+	return identifier{row: row, key: string(m[:]), mac: m}, nil
 }
 
 // duidOf reads the text that statichcpd makes of a DUID: type and hardware

@@ -63,7 +63,8 @@ func New(path string, cfg compat.Config, attrs compat.Attributes) *Source {
 func (s *Source) Name() string { return compat.Source }
 
 // Refresh has the database read again and returns when what was found has been
-// published. It is for callers who have just written to it.
+// published, be it that it cannot be read. It is for callers who have just
+// written to it.
 func (s *Source) Refresh(ctx context.Context) error {
 	done := make(chan struct{})
 	select {

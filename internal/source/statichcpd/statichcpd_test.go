@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	compat "github.com/berth-net/berth/internal/compat/statichcpd"
 	"github.com/berth-net/berth/internal/source"
@@ -56,6 +58,36 @@ func TestManyCommits(t *testing.T) {
 	u := r.until("all", func(u source.Update) bool { return len(u.Bindings) == commits })
 	if u.Generation >= commits {
 		t.Errorf("%d updates for %d commits", u.Generation, commits)
+	}
+}
+
+// While commits go on without a pause each is seen soon, not when they end.
+func TestSeenWhileCommitsGoOn(t *testing.T) {
+	const commits = 60
+	path := made(t)
+	r := started(t, path)
+	r.until("empty", says(""))
+	var committed [commits]atomic.Int64 // when, in Unix nanoseconds
+	go func() {
+		for i := range commits {
+			if out, err := tryCLI(path, insert(fmt.Sprintf("tap%d", i), fmt.Sprintf("52:54:00:00:00:%02x", i), fmt.Sprintf("192.0.2.%d", i+1))); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+			committed[i].Store(time.Now().UnixNano())
+		}
+	}()
+	var worst time.Duration
+	for seen := 0; seen < commits; {
+		u := r.until("more", func(u source.Update) bool { return len(u.Bindings) > seen })
+		for ; seen < len(u.Bindings); seen++ {
+			if at := committed[seen].Load(); at > 0 { // else it was seen before its writer was back
+				worst = max(worst, time.Since(time.Unix(0, at)))
+			}
+		}
+	}
+	t.Logf("the slowest of %d commits was seen after %v", commits, worst.Round(time.Millisecond))
+	if worst > 2*time.Second {
+		t.Errorf("a commit was seen after %v", worst)
 	}
 }
 
