@@ -252,7 +252,7 @@ func advertises() map[string][]corpus.Want {
 	for n := range 13 {
 		tagged[fmt.Sprintf("H1%02d", n)] = drops(reason.VLANTag)
 	}
-	return join(tagged, all(passes(), "E01", "E02", "E04", "E05", "E06", "E13", "E14", "E28", "E31"), map[string][]corpus.Want{
+	return join(tagged, all(passes(), "E01", "E02", "E04", "E05", "E06", "E13", "E14", "E28", "E31", "D05"), map[string][]corpus.Want{
 		"E03": drops(reason.IP6Spoof), "E07": drops(reason.NDFragment), "E09": drops(reason.FragmentTiny), "E10": drops(reason.FragmentTiny),
 		"E12": drops(reason.IP6Options), "E15": drops(reason.NDMalformed, reason.NDMalformed, reason.IP6Spoof), "E33": drops(reason.NDMalformed),
 	})

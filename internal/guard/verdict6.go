@@ -391,7 +391,9 @@ func (r *Rules) checkNA(m []byte, p *ip6, c *claims) reason.Reason {
 	if why := r.speaksFor(addr6(m[8:]), c); why != reason.None {
 		return why
 	}
-	if m[4]&routerFlag != 0 && !r.Router {
+	// Who advertises must say so here too, or is taken off the hosts' lists of
+	// routers (RFC 4861 section 7.2.5).
+	if m[4]&routerFlag != 0 && !r.Router && !r.Advertise {
 		return reason.NDRouter
 	}
 	return reason.None

@@ -339,7 +339,7 @@ static __always_inline __u8 check_na(const struct nic_rules *r, const struct in6
 	why = speaks_for(r, target, c);
 	if (why)
 		return why;
-	return flags & 0x80 && !(r->flags & RULE_ROUTER) ? REASON_ND_ROUTER : 0;
+	return flags & 0x80 && !(r->flags & (RULE_ROUTER | RULE_ADVERTISE)) ? REASON_ND_ROUTER : 0;
 }
 
 static __always_inline __u8 check_nd(const struct nic_rules *r, const struct frame *f,
