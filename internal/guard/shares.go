@@ -35,8 +35,11 @@ func vrids(b *nic.Binding, family func(netip.Addr) bool) []uint8 {
 }
 
 // peers returns who may reach the NIC, its gateway among them, without any
-// that another one covers.
+// that another one covers. A routed NIC has nobody to reach it but its host.
 func peers(b *nic.Binding) []nic.MACRange {
+	if b.Routed {
+		return nil
+	}
 	all := slices.Clone(b.Guard.Peers)
 	if len(all) > 0 && !b.GatewayMAC.IsZero() {
 		all = append(all, nic.MACRange{MAC: b.GatewayMAC, Bits: 48})

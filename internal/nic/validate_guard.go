@@ -96,9 +96,6 @@ func (c *checker) peers() {
 		c.bad("guard.peers", fmt.Sprint(n), "at most %d entries", MaxPeers)
 		return
 	}
-	if c.b.Routed && len(list) > 0 {
-		c.bad("guard.peers", fmt.Sprint(len(list)), "a routed NIC hears its host alone")
-	}
 	for i, r := range list {
 		field := at("guard.peers", i)
 		if q := peerProblem(r); q != "" {

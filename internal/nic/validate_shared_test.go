@@ -92,16 +92,13 @@ func TestValidateShared(t *testing.T) {
 
 		{"unknown server", func(b *nic.Binding) { b.ServedBy = 3 }, []string{`served-by "3": unknown server`}},
 		{"tenant routed", func(b *nic.Binding) {
-			b.Shared, b.Guard.Peers, b.Routed, b.ServedBy, b.Routing.Uplink = nil, nil, true, nic.ServedByTenant, "eth0"
+			b.Shared, b.Routed, b.ServedBy, b.Routing.Uplink = nil, true, nic.ServedByTenant, "eth0"
 		}, []string{`served-by "tenant": not for a routed NIC: there is only berth on its link`}},
 		{"local table", func(b *nic.Binding) { b.Routing.Table = 255 }, []string{`routing.table "255": the table of the host's own addresses`}},
 		{"uplink", func(b *nic.Binding) { b.Routing.Uplink = "a b" }, []string{`routing.uplink "a b": character ' ' is not allowed in an interface name`}},
-		{"uplink itself", func(b *nic.Binding) { b.Shared, b.Guard.Peers, b.ServedBy, b.Routed = nil, nil, nic.ServedByBerth, true }, []string{`routing.uplink "tap7": the NIC itself`}},
+		{"uplink itself", func(b *nic.Binding) { b.Shared, b.ServedBy, b.Routed = nil, nic.ServedByBerth, true }, []string{`routing.uplink "tap7": the NIC itself`}},
 
 		{"nine peers", func(b *nic.Binding) { b.Guard.Peers = make([]nic.MACRange, 9) }, []string{`guard.peers "9": at most 8 entries`}},
-		{"peers of a routed NIC", func(b *nic.Binding) {
-			b.Shared, b.ServedBy, b.Routed, b.Routing.Uplink = nil, nic.ServedByBerth, true, "eth0"
-		}, []string{`guard.peers "3": a routed NIC hears its host alone`}},
 		{"no bits", func(b *nic.Binding) { b.Guard.Peers[0] = nic.MACRange{} }, []string{`guard.peers[0] "00:00:00:00:00:00/0": must have 1 to 48 bits`}},
 		{"49 bits", func(b *nic.Binding) { b.Guard.Peers[1].Bits = 49 }, []string{`guard.peers[1] "52:54:00:00:00:01/49": must have 1 to 48 bits`}},
 		{"bits beyond", func(b *nic.Binding) { b.Guard.Peers[1].Bits = 47 }, []string{`guard.peers[1] "52:54:00:00:00:01/47": bits are set beyond the range; it is 52:54:00:00:00:00/47`}},

@@ -27,8 +27,8 @@ type Config struct {
 
 	// Defaults are further keys of a binding, written as in a document of the
 	// bindings directory. They win over what statichcpd gives all its clients,
-	// not over what a client has of its own. The network "*" makes each NIC one
-	// by itself.
+	// not over what a client has of its own. Each NIC is a network by itself,
+	// unless they name the network "default".
 	Defaults string
 }
 
@@ -192,9 +192,19 @@ func (p *parser) regexp(key string, e entry) {
 	p.Interfaces = re
 }
 
-// ownNetwork is what Defaults name as the network for each NIC to be one by
-// itself: statichcpd lets any number of interfaces have the same address.
+// ownNetwork is the network of Defaults that name none: each NIC is one by
+// itself, as statichcpd lets any number of interfaces have the same address.
 const ownNetwork = "*"
+
+// network is the line that Defaults leave out.
+func (c *Config) network() string {
+	for line := range strings.Lines(c.Defaults) {
+		if strings.HasPrefix(line, "network:") {
+			return ""
+		}
+	}
+	return "network: \"" + ownNetwork + "\"\n"
+}
 
 // template is a binding with everything that does not depend on the client:
 // manifest's defaults, statichcpd's settings over them, and Defaults over
@@ -213,7 +223,7 @@ guard: {rate: {per-second: %d, burst: %d}}
 	if len(problems) > 0 {
 		return nic.Binding{}, problems
 	}
-	doc := cfg.Defaults + "\nnic: statichcpd\nmac: 52:54:00:00:00:01\n"
+	doc := cfg.Defaults + "\n" + cfg.network() + "nic: statichcpd\nmac: 52:54:00:00:00:01\n"
 	r := manifest.Parse("statichcpd.defaults", []byte(doc), nets)
 	if len(r.Problems) > 0 || len(r.Bindings) != 1 {
 		return nic.Binding{}, r.Problems

@@ -208,7 +208,7 @@ func TestTemplate(t *testing.T) {
 	cfg := shipped(t)
 	b := one(t, cfg, rows(row{256, "192.0.2.10"}))
 	if b.Guard.Rate != (nic.Rate{PerSecond: 500, Burst: 500}) || b.RA.Mode != nic.RASite || b.Guard.Checks != nic.AllChecks() ||
-		b.DHCP4.ServerID.Kind != nic.ServerIDInterface || b.DHCP4.OnlyRequested || b.DHCP6.Relay || b.Network != "" {
+		b.DHCP4.ServerID.Kind != nic.ServerIDInterface || b.DHCP4.OnlyRequested || b.DHCP6.Relay || b.Network != "tap7" {
 		t.Errorf("%+v", b)
 	}
 	if b.Origin != (nic.Origin{Source: "statichcpd", File: database, Line: 1}) {
@@ -224,13 +224,16 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
-// With the network "*" the same address on two interfaces is no conflict.
+// The same address on two interfaces is no conflict, unless that is asked for.
 func TestNetworkOfItsOwn(t *testing.T) {
 	cfg := shipped(t)
-	cfg.Defaults = "network: '*'\n"
 	b := one(t, cfg, rows(row{256, "192.0.2.10"}))
 	if b.Network != "tap7" || b.DHCP4.Lease != 600 || b.RA.Mode != nic.RASite {
 		t.Errorf("%+v", b)
+	}
+	cfg.Defaults = "network: default\n"
+	if b := one(t, cfg, rows(row{256, "192.0.2.10"})); b.Network != "" {
+		t.Errorf("network %q", b.Network)
 	}
 	cfg.Defaults = "network: other\n"
 	if r := Build(nil, cfg, attributes()); !r.Unusable || !strings.Contains(printAll(r.Problems), `statichcpd.defaults:1:10: network "other"`) {
