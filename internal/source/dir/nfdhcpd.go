@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/berth-net/berth/internal/compat/nfdhcpd"
@@ -19,33 +20,43 @@ import (
 func NewNFDHCPD(c nfdhcpd.Config) *Source {
 	s := New(c.Datapath)
 	s.name = "nfdhcpd"
-	s.format = func() format { return bindingFiles(nfdhcpd.Format{Config: c}, hostMACs(c.Datapath)) }
+	s.format = func() format { return bindingFiles(nfdhcpd.Format{Config: c}, interfaces(), c.Datapath) }
 	return s
 }
 
-func bindingFiles(f nfdhcpd.Format, hosts nfdhcpd.Hosts) format {
+func bindingFiles(f nfdhcpd.Format, hosts nfdhcpd.Hosts, dir string) format {
 	return format{
-		wanted: f.Wanted, around: hashed(hosts.MACs),
+		wanted: f.Wanted, around: hashed(withoutFile(hosts.MACs, dir)),
 		parse:    func(path string, data []byte) manifest.Result { return f.Parse(path, data, hosts) },
 		warnings: func(path string, data []byte) []manifest.Problem { return f.Warnings(path, data, hosts) },
 	}
 }
 
-// hostMACs are those a file's INDEV may name: of every interface but those
-// that have a file themselves, so that a guest's coming and going does not have
-// every file read again.
-func hostMACs(dir string) nfdhcpd.Hosts {
+// interfaces are the host's, which a file's INDEV may name.
+func interfaces() nfdhcpd.Hosts {
 	all, err := net.Interfaces()
 	if err != nil {
 		return nfdhcpd.Hosts{} // the next reading may know
 	}
 	macs := map[string]nic.MAC{}
 	for _, i := range all {
-		if _, err := os.Lstat(dir + "/" + i.Name); len(i.HardwareAddr) == 6 && err != nil {
+		if len(i.HardwareAddr) == 6 {
 			macs[i.Name] = nic.MAC(i.HardwareAddr)
 		}
 	}
 	return nfdhcpd.Hosts{MACs: macs}
+}
+
+// withoutFile leaves out the NICs themselves: a guest's coming and going does
+// not have every file read again. What its own file says of its tap stays as it
+// was when that was written, and so does the guest's router.
+func withoutFile(macs map[string]nic.MAC, dir string) map[string]nic.MAC {
+	others := maps.Clone(macs)
+	maps.DeleteFunc(others, func(name string, _ nic.MAC) bool {
+		_, err := os.Lstat(filepath.Join(dir, name))
+		return err == nil
+	})
+	return others
 }
 
 func hashed(macs map[string]nic.MAC) [sha256.Size]byte {
