@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/berth-net/berth/internal/compat/ini"
 	"github.com/berth-net/berth/internal/manifest"
 )
 
@@ -22,85 +23,68 @@ func (s setting) text() string { return strings.Join(s.values, ", ") }
 // readINI reads the file as Python's configobj did: sections, key = value,
 // quotes, lists with commas, comments from "#" to the end of the line.
 func readINI(file string, data []byte) ([]setting, []manifest.Problem) {
-	r := iniReader{file: file, seen: map[string]int{}}
+	r := iniReader{file: file}
 	switch {
 	case len(data) > manifest.MaxFile:
-		r.bad("", fmt.Sprintf("longer than %d bytes", manifest.MaxFile))
+		r.bad(ini.Line{}, "", fmt.Sprintf("longer than %d bytes", manifest.MaxFile))
 	case !utf8.Valid(data):
-		r.bad("", "not UTF-8 text")
+		r.bad(ini.Line{}, "", "not UTF-8 text")
 	default:
-		for line := range strings.Lines(string(data)) {
-			r.line++
-			r.read(strings.TrimSpace(line))
+		configobj := ini.Dialect{Comment: "#", Inline: "#", Separator: "=", Quoted: true}
+		for _, l := range configobj.Lines(string(data)) {
+			r.read(l)
 		}
 	}
 	return r.settings, r.problems
 }
 
 type iniReader struct {
-	file, section string
-	line          int
-	seen          map[string]int // where each key and section was first
-	settings      []setting
-	problems      []manifest.Problem
+	file     string
+	settings []setting
+	problems []manifest.Problem
 }
 
-func (r *iniReader) bad(value, text string) {
+func (r *iniReader) bad(l ini.Line, value, text string) {
 	p := manifest.Problem{File: r.file, Value: value, Text: text}
-	if r.line > 0 {
-		p.Line, p.Column = r.line, 1
+	if l.Number > 0 {
+		p.Line, p.Column = l.Number, 1
 	}
 	r.problems = append(r.problems, p)
 }
 
-func (r *iniReader) read(line string) {
-	switch {
-	case line == "" || line[0] == '#':
-	case line[0] == '[':
-		r.header(line)
-	default:
-		r.assignment(line)
+func (r *iniReader) read(l ini.Line) {
+	switch l.Kind {
+	case ini.Section:
+		r.once(l, "["+l.Section+"]")
+	case ini.Setting:
+		r.assignment(l)
+	case ini.BadSection:
+		r.bad(l, l.Text, "not a section such as [dhcp]")
+	case ini.More, ini.Unknown:
+		r.bad(l, l.Text, "not key = value")
 	}
-}
-
-func (r *iniReader) header(line string) {
-	line, _, _ = strings.Cut(line, "#")
-	name, ok := strings.CutSuffix(strings.TrimSpace(line[1:]), "]")
-	if !ok {
-		r.bad(line, "not a section such as [dhcp]")
-		return
-	}
-	r.section = strings.TrimSpace(name)
-	r.once("[" + r.section + "]")
 }
 
 // once refuses what is there twice, as configobj does: which of them is meant
 // cannot be told.
-func (r *iniReader) once(what string) bool {
-	if first, again := r.seen[what]; again {
-		r.bad(what, fmt.Sprintf("there twice, first at line %d", first))
-		return false
+func (r *iniReader) once(l ini.Line, what string) bool {
+	if l.First > 0 {
+		r.bad(l, what, fmt.Sprintf("there twice, first at line %d", l.First))
 	}
-	r.seen[what] = r.line
-	return true
+	return l.First == 0
 }
 
-func (r *iniReader) assignment(line string) {
-	key, value, ok := strings.Cut(line, "=")
-	key = strings.Trim(strings.TrimSpace(key), `"'`)
-	if !ok || key == "" {
-		r.bad(line, "not key = value")
+func (r *iniReader) assignment(l ini.Line) {
+	key := l.Key
+	if l.Section != "" {
+		key = l.Section + "." + key
+	}
+	s := setting{key: key, line: l.Number}
+	if problem := s.read(l.Value); problem != "" {
+		r.bad(l, l.Text, problem)
 		return
 	}
-	if r.section != "" {
-		key = r.section + "." + key
-	}
-	s := setting{key: key, line: r.line}
-	if problem := s.read(strings.TrimSpace(value)); problem != "" {
-		r.bad(line, problem)
-		return
-	}
-	if r.once(key) {
+	if r.once(l, key) {
 		r.settings = append(r.settings, s)
 	}
 }
