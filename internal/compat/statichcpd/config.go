@@ -87,13 +87,13 @@ func Keys() []string {
 // nothing.
 func ParseConfig(files []File) (cfg Config, errs, warnings []manifest.Problem) {
 	p := parser{Config: DefaultConfig()}
-	var in ini
+	var in sections
 	for _, f := range files {
 		in.read(f)
 	}
 	values := in.merged("statichcpd")
 	p.errs = in.problems
-	if in.sections["statichcpd"] == nil {
+	if in.of["statichcpd"] == nil {
 		p.errs = append(p.errs, manifest.Problem{File: nameOf(files), Text: "has no section [statichcpd]"})
 	}
 	for _, s := range settings() {

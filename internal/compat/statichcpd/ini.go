@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/berth-net/berth/internal/compat/ini"
 	"github.com/berth-net/berth/internal/manifest"
 )
 
@@ -24,86 +25,72 @@ func (e entry) problem(key, format string, args ...any) manifest.Problem {
 	return manifest.Problem{File: e.file, Line: e.line, Column: 1, Field: key, Value: e.value, Text: fmt.Sprintf(format, args...)}
 }
 
-// ini reads what Python's configparser reads: sections, "key = value" or
-// "key: value", keys in any case, comments on lines of their own, values that
-// go on in indented lines, and %% for %.
-type ini struct {
-	sections map[string]map[string]entry
+// sections are the values of all files, of which the later ones win.
+type sections struct {
+	of       map[string]map[string]entry // by name, then key
 	problems []manifest.Problem
-
-	file    string
-	section map[string]entry
-	seen    map[string]int // keys of this file as section/key, by line
-	open    string         // the key that an indented line continues
 }
 
-func (p *ini) read(f File) {
-	p.file, p.section, p.seen, p.open = f.Name, nil, map[string]int{}, ""
-	name, n := "", 0
-	for line := range strings.Lines(strings.TrimPrefix(string(f.Data), "\ufeff")) {
-		n++
-		text := strings.TrimSpace(line)
-		switch {
-		case text == "" || text[0] == '#' || text[0] == ';':
-		case p.open != "" && (line[0] == ' ' || line[0] == '\t'):
-			e := p.section[p.open]
-			e.value += "\n" + text
-			p.section[p.open] = e
-		case text[0] == '[':
-			name = p.header(text, n)
-		default:
-			p.pair(name, text, n)
+// read reads what Python's configparser reads: sections, "key = value" or
+// "key: value", keys in any case, comments on lines of their own, values that
+// go on in indented lines, and %% for %.
+func (p *sections) read(f File) {
+	configparser := ini.Dialect{Comment: "#;", Separator: "=:", Continued: true, Lower: true}
+	for _, l := range configparser.Lines(string(f.Data)) {
+		switch l.Kind {
+		case ini.Section:
+			p.begin(l.Section)
+		case ini.Setting:
+			p.set(f.Name, l)
+		case ini.More:
+			p.more(l)
+		case ini.BadSection:
+			p.fail(f.Name, l, "not a section such as [statichcpd]")
+		case ini.Unknown:
+			p.fail(f.Name, l, "neither a section, nor key = value, nor a comment")
 		}
 	}
 }
 
-func (p *ini) header(text string, line int) string {
-	name, rest, closed := strings.Cut(text[1:], "]")
-	p.open = ""
-	if !closed || strings.TrimSpace(rest) != "" {
-		p.fail(line, "", text, "not a section such as [statichcpd]")
-		p.section = map[string]entry{} // what follows belongs nowhere
-		return ""
+func (p *sections) begin(name string) {
+	if p.of == nil {
+		p.of = map[string]map[string]entry{}
 	}
-	if p.sections == nil {
-		p.sections = map[string]map[string]entry{}
+	if p.of[name] == nil {
+		p.of[name] = map[string]entry{}
 	}
-	if p.sections[name] == nil {
-		p.sections[name] = map[string]entry{}
-	}
-	p.section = p.sections[name]
-	return name
 }
 
-func (p *ini) pair(section, text string, line int) {
-	i := strings.IndexAny(text, "=:")
-	switch {
-	case i <= 0:
-		p.fail(line, "", text, "neither a section, nor key = value, nor a comment")
-		return
-	case p.section == nil:
-		p.fail(line, "", text, "stands before the first section, such as [statichcpd]")
-		return
+func (p *sections) set(file string, l ini.Line) {
+	switch e := (entry{value: l.Value, file: file, line: l.Number}); {
+	case l.Section == "":
+		p.fail(file, l, "stands before the first section, such as [statichcpd]")
+	case l.First > 0:
+		p.problems = append(p.problems, e.problem(l.Key, "given twice in this file, first in line %d", l.First))
+	default:
+		p.of[l.Section][l.Key] = e
 	}
-	key := strings.ToLower(strings.TrimSpace(text[:i]))
-	if first, twice := p.seen[section+"/"+key]; twice {
-		p.fail(line, key, strings.TrimSpace(text[i+1:]), fmt.Sprintf("given twice in this file, first in line %d", first))
-		return
-	}
-	p.seen[section+"/"+key] = line
-	p.section[key] = entry{value: strings.TrimSpace(text[i+1:]), file: p.file, line: line}
-	p.open = key
 }
 
-func (p *ini) fail(line int, key, value, text string) {
-	p.problems = append(p.problems, manifest.Problem{File: p.file, Line: line, Column: 1, Field: key, Value: value, Text: text})
+// more goes on with a value, unless that was a mistake.
+func (p *sections) more(l ini.Line) {
+	if l.Section == "" || l.First > 0 {
+		return
+	}
+	e := p.of[l.Section][l.Key]
+	e.value += "\n" + l.Value
+	p.of[l.Section][l.Key] = e
+}
+
+func (p *sections) fail(file string, l ini.Line, text string) {
+	p.problems = append(p.problems, manifest.Problem{File: file, Line: l.Number, Column: 1, Value: l.Text, Text: text})
 }
 
 // merged returns the values of [DEFAULT] with those of a section over them.
-func (p *ini) merged(section string) map[string]entry {
+func (p *sections) merged(section string) map[string]entry {
 	out := map[string]entry{}
 	for _, name := range []string{"DEFAULT", section} {
-		for key, e := range p.sections[name] {
+		for key, e := range p.of[name] {
 			value, err := interpolate(e.value)
 			if err != nil {
 				p.problems = append(p.problems, e.problem(key, "%v", err))
