@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/berth-net/berth/internal/compat/ini"
 	"github.com/berth-net/berth/internal/manifest"
 )
 
@@ -38,14 +39,15 @@ func (c *NetworksConf) Bridge(a netip.Addr) (bridge string, ok bool) {
 // ParseNetworksConf reads networks.conf. What berth does in another way, or
 // not at all, is a warning.
 func ParseNetworksConf(file string, data []byte) (c NetworksConf, problems, warnings []manifest.Problem) {
-	settings, bad := parseINI(file, string(data))
+	// Python's ConfigParser, but for the case of keys: some are names of bridges.
+	configParser := ini.Dialect{Comment: "#;", Inline: ";", Separator: ":=", Continued: true}
 	p := confParser{
-		problems: reader{file: file, bad: bad}, warnings: reader{file: file},
-		conf: NetworksConf{DHCPBridges: map[string]string{}}, seen: map[string]int{},
+		problems: reader{file: file}, warnings: reader{file: file},
+		conf: NetworksConf{DHCPBridges: map[string]string{}},
 	}
-	for _, s := range settings {
-		p.problems.line, p.warnings.line = s.line, s.line
-		p.setting(s)
+	for _, l := range configParser.Lines(string(data)) {
+		p.problems.line, p.warnings.line = l.Number, l.Number
+		p.read(l)
 	}
 	return p.conf, p.problems.bad, p.warnings.bad
 }
@@ -53,29 +55,41 @@ func ParseNetworksConf(file string, data []byte) (c NetworksConf, problems, warn
 type confParser struct {
 	problems, warnings reader
 	conf               NetworksConf
-	seen               map[string]int // line of a setting
 }
 
-func (p *confParser) setting(s setting) {
-	name := s.section + "." + s.key
-	if s.section == "bridges" {
-		p.bridge(s)
-		return
+func (p *confParser) read(l ini.Line) {
+	name := l.Section + "." + l.Key
+	switch {
+	case l.Kind == ini.Section:
+	case l.Kind == ini.BadSection:
+		p.problems.fail("", "", "not a section such as [bridges]: %s", l.Text)
+	case l.Kind == ini.Unknown:
+		p.problems.fail("", "", "neither a section nor `key: value`: %s", l.Text)
+	case l.First > 0: // which one counts would be a guess
+		p.again(name, l)
+	case l.Section == "bridges":
+		p.bridge(name, l)
+	case l.Kind == ini.More:
+		p.problems.fail(name, l.Value, "goes on in a second line")
+	default:
+		p.setting(name, l)
 	}
-	if s.more {
-		p.problems.fail(name, s.value, "goes on in a second line")
-		return
+}
+
+func (p *confParser) again(name string, l ini.Line) {
+	if l.Kind == ini.Setting {
+		p.problems.fail(name, l.Value, "set twice, first at line %d", l.First)
 	}
-	if p.again(name, s) {
-		return
-	}
+}
+
+func (p *confParser) setting(name string, s ini.Line) {
 	switch strings.ToLower(name) {
 	case "defaultbridge.default":
-		p.conf.Default = p.interfaceOrNone(name, s.value)
+		p.conf.Default = p.interfaceOrNone(name, s.Value)
 	case "dhcp.localdhcp":
-		p.localDHCP(name, s.value)
+		p.localDHCP(name, s.Value)
 	case "netsecurity.ebtablesconfig", "dhcp.dhcpconfig":
-		if s.value == "" {
+		if s.Value == "" {
 			p.warnings.fail(name, "", "empty switched it off; berth guards every NIC all the same, see guard.mode in docs/binding.md")
 		}
 	case "sudo.sudo": // which sudo is workspace-control's own business
@@ -84,13 +98,13 @@ func (p *confParser) setting(s setting) {
 	}
 }
 
-func (p *confParser) other(name string, s setting) {
-	if s.section != "dhcp-bridges" {
-		p.warnings.fail(name, s.value, "not read by berth")
+func (p *confParser) other(name string, s ini.Line) {
+	if s.Section != "dhcp-bridges" {
+		p.warnings.fail(name, s.Value, "not read by berth")
 		return
 	}
-	p.problems.name(name, s.key)
-	p.conf.DHCPBridges[s.key] = p.interfaceOrNone(name, s.value)
+	p.problems.name(name, s.Key)
+	p.conf.DHCPBridges[s.Key] = p.interfaceOrNone(name, s.Value)
 }
 
 func (p *confParser) interfaceOrNone(name, value string) string {
@@ -98,17 +112,6 @@ func (p *confParser) interfaceOrNone(name, value string) string {
 		return ""
 	}
 	return p.problems.name(name, value)
-}
-
-// again refuses what is set twice: which one counts would be a guess.
-func (p *confParser) again(name string, s setting) bool {
-	first, dup := p.seen[name]
-	if dup {
-		p.problems.fail(name, s.value, "set twice, first at line %d", first)
-		return true
-	}
-	p.seen[name] = s.line
-	return false
 }
 
 func (p *confParser) localDHCP(name, value string) {
@@ -121,28 +124,24 @@ func (p *confParser) localDHCP(name, value string) {
 	}
 }
 
-func (p *confParser) bridge(s setting) {
-	name := s.section + "." + s.key
-	if !s.more {
-		if p.again(name, s) {
-			return
-		}
-		p.problems.name(name, s.key)
+func (p *confParser) bridge(name string, s ini.Line) {
+	if s.Kind == ini.Setting {
+		p.problems.name(name, s.Key)
 	}
-	for text := range strings.SplitSeq(s.value, ",") {
+	for text := range strings.SplitSeq(s.Value, ",") {
 		if text = strings.TrimSpace(text); text != "" {
 			p.addRange(name, text, s)
 		}
 	}
 }
 
-func (p *confParser) addRange(name, text string, s setting) {
+func (p *confParser) addRange(name, text string, s ini.Line) {
 	r, ok := parseRange(text)
 	if !ok {
 		p.problems.fail(name, text, "not a range of IPv4 addresses such as 192.0.2.0/24 or 192.0.2.10-192.0.2.19")
 		return
 	}
-	r.Bridge, r.Line, r.Text = s.key, s.line, text
+	r.Bridge, r.Line, r.Text = s.Key, s.Number, text
 	for _, o := range p.conf.Ranges {
 		if r.First.Compare(o.Last) <= 0 && o.First.Compare(r.Last) <= 0 {
 			p.problems.fail(name, text, "overlaps %s of %s at line %d", o.Text, o.Bridge, o.Line)
