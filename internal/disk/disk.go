@@ -15,13 +15,20 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Replace writes a file of mode 0600. Its directory is synced too: a rename
-// alone may be lost with the power.
+// Replace writes a file of mode 0600, and syncs its directory. When it returns
+// an error the old file is in place, or (only if syncing the directory failed)
+// either of them.
 func Replace(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	if err := renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(dir)); err != nil {
 		return err
 	}
+	return SyncDir(dir)
+}
+
+// SyncDir makes what was renamed or removed in a directory last: without it
+// that may be lost with the power.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -21,9 +21,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-net/berth/internal/disk"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -109,7 +109,7 @@ func (s *Store) Put(b *nic.Binding) error {
 	if err != nil {
 		return fmt.Errorf("store NIC %s: %w", b.NIC, err)
 	}
-	if err := renameio.WriteFile(s.path(b.NIC, recordEnd), data, 0o600, renameio.WithTempDir(s.dir)); err != nil {
+	if err := disk.Replace(s.path(b.NIC, recordEnd), data); err != nil {
 		return fmt.Errorf("store NIC %s: %w", b.NIC, err)
 	}
 	if err := s.mend(b.NIC); err != nil {
@@ -129,7 +129,7 @@ func (s *Store) Delete(name string) error {
 		_, err = os.Lstat(s.path(name, badEnd))
 	}
 	if err == nil {
-		err = s.mend(name)
+		err = errors.Join(s.mend(name), disk.SyncDir(s.dir))
 	}
 	if err != nil {
 		return fmt.Errorf("delete NIC %s: %w", name, err)
@@ -138,18 +138,14 @@ func (s *Store) Delete(name string) error {
 }
 
 // mend takes the NIC's quarantine away, keeping the bad file for whoever
-// wants to know what happened, and syncs the directory: without that a rename
-// or removal may be lost with the power.
+// wants to know what happened. A record beside it counts, so after Put it does
+// not matter if the power fails before this is on disk.
 func (s *Store) mend(name string) error {
 	err := os.Rename(s.path(name, badEnd), s.path(name, mendedEnd))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }
 
 // All returns every binding, sorted by NIC. A record that is not exactly what
