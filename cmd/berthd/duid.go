@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/berth-net/berth/internal/disk"
 )
 
 // serverDUID returns the identifier by which DHCPv6 clients know this server:
@@ -45,30 +47,10 @@ func newDUID(file string) ([]byte, error) {
 	}
 	duid[2+6] = duid[2+6]&0x0f | 0x40 // version 4, RFC 9562 section 5.4
 	duid[2+8] = duid[2+8]&0x3f | 0x80
-	f, err := os.CreateTemp(filepath.Dir(file), ".duid-")
-	if err != nil {
+	if err := disk.Replace(file, []byte(formatDUID(duid)+"\n")); err != nil {
 		return nil, fmt.Errorf("keep the server's DUID: %w", err)
 	}
-	_, err = fmt.Fprintln(f, formatDUID(duid))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(file))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("keep the server's DUID: %w", errors.Join(err, os.Remove(f.Name())))
-	}
 	return duid, nil
-}
-
-// syncDir: without it a rename may be lost with the power.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // maxDUID is less than the 130 octets of RFC 8415 section 11.1: it stands in
