@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -215,5 +216,37 @@ func TestNFDHCPDLeaseFile(t *testing.T) {
 	ack := ear.Wait(soon, "the ACK", reply(vm.mac, dhcpv4.MessageTypeAck))
 	isTold(t, dhcpIn(ack), vm.addr, vm.whatNfdhcpdTold())
 	ear.None("an OFFER", reply(vm.mac, dhcpv4.MessageTypeOffer))
+	w.contained()
+}
+
+// TestNFDHCPDRulesLeft: nfdhcpd is gone and its rules are still there; a queue
+// that nobody reads is a drop. What berth answers never comes to them; the DHCP
+// of an unmanaged VM gets out again with the rules' removal.
+func TestNFDHCPDRulesLeft(t *testing.T) {
+	t.Parallel()
+	s := newFormerSite(t, 300)
+	s.ns.Sh(`nft -f - <<'END'
+table bridge nfdhcpd {
+  chain prerouting {
+    type filter hook prerouting priority -150
+    udp dport 67 drop
+    icmpv6 type nd-router-solicit drop
+  }
+}
+END`)
+	s.start()
+	s.bindFiles()
+	w, vm := s.watch(), s.vms[0]
+	isTold(t, s.renewsOn(vm), vm.addr, vm.whatNfdhcpdTold())
+	if got, _ := solicits(t, vm, "::"); !slices.Equal(got, advertisement("3840", 300)) {
+		t.Errorf("advertised %q", got)
+	}
+	discover := s.free.broadcast(s.free.request(t, dhcpv4.MessageTypeDiscover))
+	testenv.Inject(t, s.free.NS, "eth0", discover)
+	fence(t, s.free, w.at[uplink])
+	w.at[uplink].None("DHCP of the unmanaged VM", dhcpOf(s.free.mac))
+	s.ns.Exec("nft", "delete", "table", "bridge", "nfdhcpd")
+	testenv.Inject(t, s.free.NS, "eth0", discover)
+	w.at[uplink].Wait(soon, "DHCP of the unmanaged VM", dhcpOf(s.free.mac))
 	w.contained()
 }
