@@ -222,6 +222,10 @@ func (c *client) take(row *Row) {
 		c.fail(row, "not an allowed attribute; add it to %s", attributeKey(row.V6))
 		return
 	}
+	if row.TooLong > 0 {
+		c.fail(row, "%d bytes: longer than any option", row.TooLong)
+		return
+	}
 	into := c.v4
 	if row.V6 {
 		into = c.v6

@@ -26,6 +26,7 @@ type Row struct {
 	Client    string // column mac or duid
 	Code      int    // attr_code
 	Value     any    // attr_val: int64, float64, string, []byte or nil
+	TooLong   int64  // the length in bytes of an attr_val that was not read; 0: it is in Value
 	RowID     int64
 	V6        bool
 }

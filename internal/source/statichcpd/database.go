@@ -10,13 +10,19 @@ import (
 	"os"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	sqlite "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
 
 	compat "github.com/berth-net/berth/internal/compat/statichcpd"
 )
 
-// maxRows bounds what a broken writer can cost.
-const maxRows = 1 << 20
+// What a broken writer can cost is bounded: a value that is longer costs its
+// NIC, everything else the whole database, which then says nothing.
+const (
+	maxRows  = 1 << 20
+	maxValue = 1 << 18 // no option is longer, whatever its notation
+	maxBytes = 1 << 26 // of a table
+)
 
 // database is the open file. A connection is kept because only by one that is
 // kept SQLite tells whether others have committed.
@@ -49,6 +55,9 @@ func open(ctx context.Context, path string) (*database, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	d := &database{file: file, db: db, conn: conn}
+	if _, err := sqlite.Limit(conn, lib.SQLITE_LIMIT_LENGTH, maxValue); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
 	if d.replaced(path) {
 		return nil, errors.Join(errors.New("was replaced while it was opened"), d.close())
 	}
@@ -93,6 +102,9 @@ func (d *database) rows(ctx context.Context) ([]compat.Row, error) {
 		return nil, err
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
+	if err := plain(ctx, tx); err != nil {
+		return nil, err
+	}
 	var out []compat.Row
 	for _, t := range tables() {
 		have, err := columns(ctx, tx, t.name)
@@ -120,6 +132,22 @@ func tables() []table {
 	return []table{{"client_configuration", "mac", false}, {"client_v6configuration", "duid", true}}
 }
 
+// plain refuses views and virtual tables in the place of tables: what they
+// compute may never end.
+func plain(ctx context.Context, tx *sql.Tx) error {
+	for _, t := range tables() {
+		var kind string
+		err := tx.QueryRowContext(ctx, "select type from pragma_table_list(?) where schema = 'main'", t.name).Scan(&kind)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err == nil && kind != "table" {
+			return fmt.Errorf("%s is a %s, not a table: not a database of statichcpd", t.name, kind)
+		}
+	}
+	return nil
+}
+
 // columns of a table; none if it does not exist.
 func columns(ctx context.Context, tx *sql.Tx, table string) (map[string]bool, error) {
 	rows, err := tx.QueryContext(ctx, "select name from pragma_table_info(?)", table)
@@ -143,37 +171,47 @@ func (t table) read(ctx context.Context, tx *sql.Tx, grouped bool, out []compat.
 	if grouped {
 		group = "groupID"
 	}
-	query := fmt.Sprintf("select rowid, ifname, %s, %s, attr_code, attr_val from %s order by rowid limit %d", group, t.client, t.name, maxRows+1)
+	query := fmt.Sprintf(`select rowid, ifname, %s, %s, attr_code, iif(octet_length(attr_val) > %d, null, attr_val), octet_length(attr_val)
+		from %s order by rowid limit %d`, group, t.client, maxValue, t.name, maxRows+1)
 	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
+	bytes := 0         // of names and values
 	for n := 0; rows.Next(); n++ {
-		if n == maxRows {
-			return nil, fmt.Errorf("more than %d rows", maxRows)
-		}
-		r, err := t.scan(rows)
+		r, size, err := t.scan(rows)
 		if err != nil {
 			return nil, err
+		}
+		if bytes += size; n == maxRows || bytes > maxBytes {
+			return nil, fmt.Errorf("more than %d rows or %d bytes", maxRows, maxBytes)
 		}
 		out = append(out, r)
 	}
 	return out, rows.Err()
 }
 
-// scan takes any type anywhere: a column's type binds nobody in SQLite.
-func (t table) scan(rows *sql.Rows) (compat.Row, error) {
-	r := compat.Row{V6: t.v6}
+// scan takes any type anywhere: a column's type binds nobody in SQLite. It
+// returns how many bytes were read.
+func (t table) scan(rows *sql.Rows) (r compat.Row, size int, err error) {
+	r.V6 = t.v6
 	var name, group, client sql.NullString
 	var code any
-	if err := rows.Scan(&r.RowID, &name, &group, &client, &code, &r.Value); err != nil {
-		return r, err
+	var length sql.NullInt64
+	if err := rows.Scan(&r.RowID, &name, &group, &client, &code, &r.Value, &length); err != nil {
+		return r, 0, err
+	}
+	size = len(name.String) + len(group.String) + len(client.String)
+	if length.Int64 > maxValue {
+		r.TooLong = length.Int64
+	} else {
+		size += int(length.Int64)
 	}
 	r.Interface, r.Client = name.String, strings.TrimSpace(client.String)
 	r.Group, r.HasGroup = group.String, group.Valid
 	if n, ok := code.(int64); ok {
 		r.Code = int(n) // any other is 0, which no attribute has
 	}
-	return r, nil
+	return r, size, nil
 }
