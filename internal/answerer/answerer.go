@@ -29,7 +29,7 @@ type Packet struct {
 	Reason reason.Reason
 	Frame  []byte
 
-	byMember bool // it came by another NIC of its group, from that one's MAC
+	group string // by another NIC of which it came, from that one's MAC; "": by its own
 }
 
 // Exchange is what came of one message, or of one advertisement that nobody

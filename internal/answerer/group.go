@@ -59,6 +59,6 @@ func (a *Answerer) owner(index int, packet Packet) (int, Packet) {
 	if !ok {
 		return index, packet
 	}
-	packet.byMember = true
+	packet.group = own.group
 	return other, packet
 }

@@ -77,3 +77,20 @@ func TestANICThatLeavesItsGroupIsNotAnsweredThere(t *testing.T) {
 		t.Errorf("sent %v", w.sent)
 	}
 }
+
+// What was kept for a NIC while its binding changed is another's, if it has
+// left the group with that.
+func TestAMessageKeptForANICThatLeavesItsGroupIsNotItsOwn(t *testing.T) {
+	w := &wireTap{}
+	var ignored []string
+	a := answerer.New(w, duid(), func(x answerer.Exchange) { ignored = append(ignored, x.NIC+" "+x.Reason.String()) })
+	one, two := inGroup("vm7", 11), inGroup("vm7", 12)
+	a.Answer(71, "tap1", one)
+	a.Answer(72, "tap2", two)
+	a.Hold(71)
+	a.Punt(72, from(t, two.Binding.MAC, one.Binding.MAC))
+	a.Answer(71, "tap1", inGroup("vm9", 11))
+	if d := cmp.Diff([]string{"tap1 dhcp-chaddr"}, ignored); d != "" || len(w.sent) != 0 {
+		t.Errorf("sent %v, ignored: -want +got\n%s", w.sent, d)
+	}
+}

@@ -35,8 +35,8 @@ func (p *port) dhcp4(packet Packet) (Exchange, []byte) {
 	if err != nil {
 		return Exchange{Reason: reason.DHCPMalformed}, nil
 	}
-	if packet.byMember {
-		// The group vouches for it.
+	if packet.group != "" && packet.group == p.setting.Binding.Group {
+		// The group vouches for it, unless the NIC has left it meanwhile.
 		u.EthSrc = p.setting.Binding.MAC
 	}
 	o := dhcp4.Answer(dhcp4.Server{Binding: p.setting.Binding, ID: p.setting.ServerID},
