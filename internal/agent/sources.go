@@ -185,7 +185,12 @@ func broken(problems []manifest.Problem, stale map[string]string) map[string]str
 	return m
 }
 
-// newProblems returns what is in now and was not in before.
+// newProblems returns what is in now and was not in before. There may be one
+// for every row of a database.
 func newProblems(before, now []manifest.Problem) []manifest.Problem {
-	return slices.DeleteFunc(slices.Clone(now), func(p manifest.Problem) bool { return slices.Contains(before, p) })
+	known := make(map[manifest.Problem]bool, len(before))
+	for _, p := range before {
+		known[p] = true
+	}
+	return slices.DeleteFunc(slices.Clone(now), func(p manifest.Problem) bool { return known[p] })
 }
