@@ -2,6 +2,7 @@ package agent
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -221,16 +222,27 @@ func (a *Agent) adopt(in plan.Input) {
 }
 
 // holds reads from an earlier process's rules what nobody else may have as long
-// as they stand; nil if they cannot be read. The network is not in them: it is
-// taken to be the same.
+// as they stand; nil if they cannot be read.
 func (a *Agent) holds(i plan.Installed, now *nic.Binding) *nic.Binding {
 	r, ok, err := a.opt.Kernel.Rules(i.Index)
 	if err != nil || !ok || len(r.MACs) == 0 {
 		return nil
 	}
-	b := &nic.Binding{NIC: i.Name, Network: now.Network, MAC: r.MACs[0], Origin: nic.Origin{Source: "before the restart"}}
+	return heldBy(i.Name, &r, now)
+}
+
+// heldBy makes a binding of what rules permit. The network is not in them, nor
+// with whom an address is shared: both are taken to be as they are now.
+func heldBy(name string, r *guard.Rules, now *nic.Binding) *nic.Binding {
+	b := &nic.Binding{NIC: name, Network: now.Network, MAC: r.MACs[0], Origin: nic.Origin{Source: "before the restart"}}
+	for _, s := range now.Shared {
+		s.Addresses = slices.DeleteFunc(slices.Clone(s.Addresses), func(a netip.Addr) bool { return !slices.Contains(r.Shared, a) })
+		b.Shared = append(b.Shared, s)
+	}
 	for _, p := range slices.Concat(r.IP4, r.IP6) {
+		together := slices.ContainsFunc(b.Shared, func(s nic.Shared) bool { return slices.Contains(s.Addresses, p.Addr()) })
 		switch {
+		case p.IsSingleIP() && together:
 		case p.IsSingleIP():
 			b.Addresses = append(b.Addresses, p)
 		case p.Addr().Is6():

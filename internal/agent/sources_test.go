@@ -9,7 +9,9 @@ import (
 )
 
 func TestNewProblems(t *testing.T) {
-	at := func(line int) manifest.Problem { return manifest.Problem{File: "db", Line: line, Text: "not an address"} }
+	at := func(line int) manifest.Problem {
+		return manifest.Problem{File: "db", Line: line, Text: "not an address"}
+	}
 	got := newProblems([]manifest.Problem{at(1), at(2), at(3)}, []manifest.Problem{at(4), at(2), at(1), at(5)})
 	if d := cmp.Diff([]manifest.Problem{at(4), at(5)}, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
