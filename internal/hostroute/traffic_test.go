@@ -212,13 +212,13 @@ func TestKernelPrepareLate(t *testing.T) {
 	holds(t, table, w)
 
 	for _, s := range prepared() {
-		ns.Sysctl("net.ipv6.conf.tap7."+s.file, map[string]string{"1": "0", "0": "1"}[s.value])
+		ns.Sysctl("net.ipv6.conf.tap7."+s.Name, map[string]string{"1": "0", "0": "1"}[s.Value])
 		if isPrepared() {
-			t.Errorf("IsPrepared does not see %s", s.file)
+			t.Errorf("IsPrepared does not see %s", s.Name)
 		}
 		prepareIn(t, ns, "tap7")
 		if !isPrepared() {
-			t.Errorf("Prepare does not set %s again", s.file)
+			t.Errorf("Prepare does not set %s again", s.Name)
 		}
 	}
 	ns.Sysctl("net.ipv6.conf.all.forwarding", "0")

@@ -73,7 +73,7 @@ func TestKernelQuietLate(t *testing.T) {
 		t.Errorf("addresses are left:\n%s", out)
 	}
 	for _, one := range []string{"accept_ra", "addr_gen_mode", "disable_ipv6"} {
-		was := ns.Exec("cat", conf6+"tap7/"+one)
+		was := ns.Exec("cat", "/proc/sys/net/ipv6/conf/tap7/"+one)
 		ns.Sysctl("net.ipv6.conf.tap7."+one, map[string]string{"1\n": "0", "0\n": "1"}[was])
 		if isQuietIn(ns, "tap7") {
 			t.Errorf("IsQuiet does not see %s", one)
@@ -88,7 +88,7 @@ func TestKernelQuietLate(t *testing.T) {
 func TestKernelQuietWithoutIPv6(t *testing.T) {
 	ns := testenv.NewNS(t)
 	ns.Sh("ip link add tap7 type veth peer name p; ip link set tap7 mtu 1000") // less than IPv6 needs
-	if out := ns.Exec("ls", conf6); strings.Contains(out, "tap7") {
+	if out := ns.Exec("ls", "/proc/sys/net/ipv6/conf"); strings.Contains(out, "tap7") {
 		t.Fatalf("tap7 has IPv6 settings: %s", out)
 	}
 	for _, name := range []string{"tap7", "notthere"} {
@@ -100,7 +100,8 @@ func TestKernelQuietWithoutIPv6(t *testing.T) {
 }
 
 func TestQuietNames(t *testing.T) {
-	before, err := os.ReadFile(conf6 + "default/disable_ipv6")
+	const inherited = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+	before, err := os.ReadFile(inherited)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestQuietNames(t *testing.T) {
 			t.Errorf("%q was accepted", name)
 		}
 	}
-	if after, err := os.ReadFile(conf6 + "default/disable_ipv6"); err != nil || string(after) != string(before) {
+	if after, err := os.ReadFile(inherited); err != nil || string(after) != string(before) {
 		t.Errorf("the host's default went from %q to %q, %v", before, after, err)
 	}
 }
