@@ -98,10 +98,13 @@ type HexOption struct {
 // Time is a number of seconds as a document has it; 0 is not said.
 type Time nic.Seconds
 
-// MarshalText writes seconds, or infinite.
-func (t Time) MarshalText() ([]byte, error) {
+// String is the seconds, or infinite.
+func (t Time) String() string {
 	if t == Time(nic.Infinite) {
-		return []byte("infinite"), nil
+		return "infinite"
 	}
-	return strconv.AppendUint(nil, uint64(t), 10), nil
+	return strconv.FormatUint(uint64(t), 10)
 }
+
+// MarshalText is String.
+func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }

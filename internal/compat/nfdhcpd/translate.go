@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/berth-net/berth/internal/compat"
 	"github.com/berth-net/berth/internal/nic"
 )
 
@@ -249,11 +250,8 @@ func (d *draft) dns(key string, common []netip.Addr, f family) []netip.Addr {
 
 // seconds is a time in a document.
 func seconds(s nic.Seconds) string {
-	switch s {
-	case 0:
+	if s == 0 {
 		return none
-	case nic.Infinite:
-		return forever
 	}
-	return strconv.FormatUint(uint64(s), 10)
+	return compat.Time(s).String()
 }

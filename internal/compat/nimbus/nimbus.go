@@ -10,9 +10,9 @@ package nimbus
 import (
 	"encoding/json"
 	"net/netip"
-	"strconv"
 	"strings"
 
+	"github.com/berth-net/berth/internal/compat"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -135,10 +135,10 @@ type document struct {
 }
 
 type dhcp4 struct {
-	Off      bool   `json:"off"`
-	ServerID string `json:"server-id,omitempty"`
-	Lease    string `json:"lease,omitempty"`
-	MaxLease string `json:"max-lease,omitempty"`
+	Off      bool        `json:"off"`
+	ServerID string      `json:"server-id,omitempty"`
+	Lease    compat.Time `json:"lease,omitzero"`
+	MaxLease compat.Time `json:"max-lease,omitzero"`
 }
 
 func (i Identity) document() document {
@@ -150,7 +150,7 @@ func (i Identity) document() document {
 		NIC: i.NIC, MAC: i.MAC, Addresses: []netip.Prefix{netip.PrefixFrom(i.Address, bits)},
 		Hostname: i.Hostname, Gateway: orNone(i.Gateway), Broadcast: orNone(i.Broadcast),
 		DNS: append([]netip.Addr{}, i.DNS...), ServedBy: "berth", Tags: i.Tags,
-		DHCP4: dhcp4{Off: i.Serve == Hush, Lease: seconds(i.Lease), MaxLease: seconds(i.MaxLease)},
+		DHCP4: dhcp4{Off: i.Serve == Hush, Lease: compat.Time(i.Lease), MaxLease: compat.Time(i.MaxLease)},
 	}
 	if i.ServerID.IsValid() {
 		d.DHCP4.ServerID = i.ServerID.String()
@@ -166,16 +166,6 @@ func orNone(a netip.Addr) string {
 		return "none"
 	}
 	return a.String()
-}
-
-func seconds(s nic.Seconds) string {
-	switch s {
-	case 0:
-		return ""
-	case nic.Infinite:
-		return "infinite"
-	}
-	return strconv.FormatUint(uint64(s), 10)
 }
 
 // problem words a mistake at one of a binding's keys as one at the word that

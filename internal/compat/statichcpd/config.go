@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/berth-net/berth/internal/compat"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -216,7 +217,7 @@ dhcp4: {server-id: interface, lease: %s, max-lease: %s, t1: none, t2: none}
 dhcp6: {preferred: %s, valid: %s, t1: %s, t2: %s, relay: %t}
 ra: {mode: site}
 guard: {rate: {per-second: %d, burst: %d}}
-`, timeText(cfg.Lease), timeText(cfg.MaxLease), timeText(cfg.Preferred), timeText(cfg.Valid), timeText(cfg.T1), timeText(cfg.T2),
+`, compat.Time(cfg.Lease), compat.Time(cfg.MaxLease), compat.Time(cfg.Preferred), compat.Time(cfg.Valid), compat.Time(cfg.T1), compat.Time(cfg.T2),
 		!cfg.UseMACAsDUID, cfg.RateLimit, cfg.RateLimit)
 	networks := "network: default\n" + base + "---\nnetwork: \"" + ownNetwork + "\"\n" + base
 	nets, problems := manifest.ParseNetworks("statichcpd", []byte(networks))
@@ -229,12 +230,4 @@ guard: {rate: {per-second: %d, burst: %d}}
 		return nic.Binding{}, r.Problems
 	}
 	return r.Bindings[0], nil
-}
-
-// timeText is a time as a document has it.
-func timeText(s nic.Seconds) string {
-	if s == nic.Infinite {
-		return "infinite"
-	}
-	return fmt.Sprintf("%ds", s)
 }
