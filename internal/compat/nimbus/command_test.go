@@ -105,9 +105,9 @@ func TestDHCPConfigMistakes(t *testing.T) {
 		{with(4, "01:00:5e:00:00:07"), `macaddr "01:00:5e:00:00:07": a group address`},
 		{with(5, "bcast"), `broadcast "bcast": not an IPv4 address`},
 		{with(5, "192.0.3.255"), `broadcast "192.0.3.255": not in the delivered subnet 192.0.2.0/24`},
-		{with(6, "255.0.255.0"), `subnetmask "255.0.255.0": not a mask: its bits must be set from the left, at least one`},
-		{with(6, "0.0.0.0"), `subnetmask "0.0.0.0": not a mask: its bits must be set from the left, at least one`},
-		{with(6, "/24"), `subnetmask "/24": not a mask such as 255.255.255.0`},
+		{with(6, "255.0.255.0"), `subnetmask "255.0.255.0": not a mask such as 255.255.255.0: its bits must be set from the left, at least one`},
+		{with(6, "0.0.0.0"), `subnetmask "0.0.0.0": not a mask such as 255.255.255.0: its bits must be set from the left, at least one`},
+		{with(6, "/24"), `subnetmask "/24": not a mask such as 255.255.255.0: its bits must be set from the left, at least one`},
 		{with(6, "none"), "subnetmask: missing, and nothing says which subnet 192.0.2.10 is in"},
 		{with(7, "x"), `gateway "x": not an IPv4 address`},
 		{with(7, "198.51.100.1"), `gateway "198.51.100.1": `},
@@ -140,7 +140,7 @@ func told(t *testing.T, what string, err error, want string) {
 func TestAllMistakes(t *testing.T) {
 	_, err := nimbus.ParseDHCPConfig(fields("add vm7-0 x vif0.0 y z 255.0.0.1 none none none none"))
 	want := `ipaddr "x": not an IPv4 address; macaddr "y": not a MAC address of six pairs of hex digits; broadcast "z": not an IPv4 address; ` +
-		`subnetmask "255.0.0.1": not a mask: its bits must be set from the left, at least one`
+		`subnetmask "255.0.0.1": not a mask such as 255.255.255.0: its bits must be set from the left, at least one`
 	if err == nil || err.Error() != want {
 		t.Errorf(" got: %v\nwant: %s", err, want)
 	}

@@ -1,11 +1,10 @@
 package nimbus
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"net/netip"
 
+	"github.com/berth-net/berth/internal/compat"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -70,16 +69,9 @@ func (r *reader) mask(field, s string) int {
 	if s == r.none {
 		return 0
 	}
-	a, err := netip.ParseAddr(s)
-	if err != nil || !a.Is4() {
-		r.fail(field, s, "not a mask such as 255.255.255.0")
-		return 0
-	}
-	octets := a.As4()
-	m := binary.BigEndian.Uint32(octets[:])
-	n := bits.LeadingZeros32(^m)
-	if n == 0 || m<<n != 0 {
-		r.fail(field, s, "not a mask: its bits must be set from the left, at least one")
+	n, ok := compat.MaskBits(s)
+	if !ok || n == 0 {
+		r.fail(field, s, "not a mask such as 255.255.255.0: its bits must be set from the left, at least one")
 		return 0
 	}
 	return n

@@ -1,12 +1,11 @@
 package statichcpd
 
 import (
-	"errors"
-	"math/bits"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/berth-net/berth/internal/compat"
 	"github.com/berth-net/berth/internal/nic"
 )
 
@@ -78,24 +77,14 @@ func (c *client) address() {
 	}
 	length := 32
 	if m := c.v4[codeMask]; len(m) > 0 {
-		n, err := maskLength(m[0].addr)
-		if err != nil {
-			c.fail(m[0].row, "%v", err)
+		n, ok := compat.MaskBits(m[0].addr.String())
+		if !ok {
+			c.fail(m[0].row, "not a subnet mask: its ones are not in a row")
 			return
 		}
 		length = n
 	}
 	c.b.Addresses = []netip.Prefix{netip.PrefixFrom(a[0].addr, length)}
-}
-
-func maskLength(mask netip.Addr) (int, error) {
-	octets := mask.As4()
-	m := uint32(octets[0])<<24 | uint32(octets[1])<<16 | uint32(octets[2])<<8 | uint32(octets[3])
-	n := bits.LeadingZeros32(^m)
-	if n < 32 && m<<n != 0 {
-		return 0, errors.New("not a subnet mask: its ones are not in a row")
-	}
-	return n, nil
 }
 
 // serverID takes code 258. ARP for a made-up one is answered, but not for one
