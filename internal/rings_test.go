@@ -31,7 +31,7 @@ func rings() map[string]int {
 		"internal/agent": 4,
 		"cmd/berth":      5, "cmd/berthd": 5,
 		// Tools and test support stand outside.
-		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9, "internal/api/apitest": 9, "internal/compat/compattest": 9,
+		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9, "internal/docstest": 9, "internal/api/apitest": 9, "internal/compat/compattest": 9,
 	}
 }
 

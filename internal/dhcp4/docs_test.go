@@ -4,53 +4,22 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/berth-net/berth/internal/docstest"
 	"github.com/berth-net/berth/internal/nic"
 )
-
-// section returns the part of docs/dhcpv4.md under a heading.
-func section(t *testing.T, heading string) string {
-	t.Helper()
-	b, err := os.ReadFile("../../docs/dhcpv4.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(b), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/dhcpv4.md has no section %q", heading)
-	}
-	text, _, _ := strings.Cut(rest, "\n## ")
-	return text
-}
 
 // The conformance table has every number once, in order, and names tests that
 // exist.
 func TestDocsNameExistingTests(t *testing.T) {
-	exists := testNames(t, ".", "../wire")
-	row := regexp.MustCompile(`(?m)^\| (V4-\d+) \| [^|]+ \| ([^|]+) \|$`)
-	name := regexp.MustCompile("`([A-Za-z0-9_]+)`")
-	var numbers []string
-	for _, m := range row.FindAllStringSubmatch(section(t, "Conformance"), -1) {
-		numbers = append(numbers, m[1])
-		tests := name.FindAllStringSubmatch(m[2], -1)
-		if len(tests) == 0 {
-			t.Errorf("%s names no test", m[1])
-		}
-		for _, n := range tests {
-			if !exists[n[1]] {
-				t.Errorf("%s: there is no %s", m[1], n[1])
-			}
-		}
-	}
+	exists := docstest.Tests(t, "internal/dhcp4", "internal/wire")
+	numbers := docstest.Numbered(t, docstest.Section(t, "dhcpv4.md", "Conformance"), `V4-\d+`, exists)
 	var want []string
 	for i := 1; i <= 40; i++ {
 		want = append(want, fmt.Sprintf("V4-%02d", i))
@@ -60,34 +29,12 @@ func TestDocsNameExistingTests(t *testing.T) {
 	}
 }
 
-func testNames(t *testing.T, dirs ...string) map[string]bool {
-	t.Helper()
-	decl := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
-	names := map[string]bool{}
-	for _, dir := range dirs {
-		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d test files, %v", dir, len(files), err)
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range decl.FindAllStringSubmatch(string(b), -1) {
-				names[m[1]] = true
-			}
-		}
-	}
-	return names
-}
-
 // The table of options lists exactly what replies can carry without options
 // of the binding's own, and marks the basic set.
 func TestDocsListTheOptions(t *testing.T) {
 	row := regexp.MustCompile(`(?m)^\| (\d+) \| ([^|]+) \|`)
 	documented, basic := map[uint8]bool{}, map[uint8]bool{}
-	for _, m := range row.FindAllStringSubmatch(section(t, "Options"), -1) {
+	for _, m := range row.FindAllStringSubmatch(docstest.Section(t, "dhcpv4.md", "Options"), -1) {
 		code, err := strconv.ParseUint(m[1], 10, 8)
 		if err != nil {
 			t.Fatal(err)

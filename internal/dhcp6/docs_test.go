@@ -3,51 +3,21 @@ package dhcp6
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// section returns the part of docs/dhcpv6.md under a heading.
-func section(t *testing.T, heading string) string {
-	t.Helper()
-	b, err := os.ReadFile("../../docs/dhcpv6.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(b), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/dhcpv6.md has no section %q", heading)
-	}
-	text, _, _ := strings.Cut(rest, "\n## ")
-	return text
-}
+	"github.com/berth-net/berth/internal/docstest"
+)
 
 // The conformance table has every number once, in order, and names tests that
 // exist.
 func TestDocsNameExistingTests(t *testing.T) {
-	exists := testNames(t, ".", "../wire")
-	row := regexp.MustCompile(`(?m)^\| (V6-\d+) \| [^|]+ \| ([^|]+) \|$`)
-	name := regexp.MustCompile("`([A-Za-z0-9_]+)`")
-	var numbers []string
-	for _, m := range row.FindAllStringSubmatch(section(t, "Conformance"), -1) {
-		numbers = append(numbers, m[1])
-		tests := name.FindAllStringSubmatch(m[2], -1)
-		if len(tests) == 0 {
-			t.Errorf("%s names no test", m[1])
-		}
-		for _, n := range tests {
-			if !exists[n[1]] {
-				t.Errorf("%s: there is no %s", m[1], n[1])
-			}
-		}
-	}
+	exists := docstest.Tests(t, "internal/dhcp6", "internal/wire")
+	numbers := docstest.Numbered(t, docstest.Section(t, "dhcpv6.md", "Conformance"), `V6-\d+`, exists)
 	var want []string
 	for i := 1; i <= 22; i++ {
 		want = append(want, fmt.Sprintf("V6-%02d", i))
@@ -57,34 +27,12 @@ func TestDocsNameExistingTests(t *testing.T) {
 	}
 }
 
-func testNames(t *testing.T, dirs ...string) map[string]bool {
-	t.Helper()
-	decl := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
-	names := map[string]bool{}
-	for _, dir := range dirs {
-		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d test files, %v", dir, len(files), err)
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range decl.FindAllStringSubmatch(string(b), -1) {
-				names[m[1]] = true
-			}
-		}
-	}
-	return names
-}
-
 // The table of options lists exactly what replies can carry without options
 // of the binding's own.
 func TestDocsListTheOptions(t *testing.T) {
 	row := regexp.MustCompile(`(?m)^\| (\d+) \| [^|]+ \|`)
 	documented := map[uint16]bool{}
-	for _, m := range row.FindAllStringSubmatch(section(t, "Options"), -1) {
+	for _, m := range row.FindAllStringSubmatch(docstest.Section(t, "dhcpv6.md", "Options"), -1) {
 		code, err := strconv.ParseUint(m[1], 10, 16)
 		if err != nil {
 			t.Fatal(err)

@@ -2,30 +2,15 @@ package statichcpd
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// section returns the part of docs/statichcpd.md under a heading.
-func section(t *testing.T, heading string) string {
-	t.Helper()
-	b, err := os.ReadFile("../../../docs/statichcpd.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(b), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/statichcpd.md has no section %q", heading)
-	}
-	text, _, _ := strings.Cut(rest, "\n## ")
-	return text
-}
+	"github.com/berth-net/berth/internal/docstest"
+)
 
 // The table of the configuration has every key, with its default.
 func TestDocsListTheKeys(t *testing.T) {
@@ -44,7 +29,7 @@ func TestDocsListTheKeys(t *testing.T) {
 		want = append(want, key+" "+defaults[key])
 	}
 	row := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\|([^|]*)\\| [^|]+ \\|$")
-	for _, m := range row.FindAllStringSubmatch(section(t, "statichcpd.conf"), -1) {
+	for _, m := range row.FindAllStringSubmatch(docstest.Section(t, "statichcpd.md", "statichcpd.conf"), -1) {
 		got = append(got, m[1]+" "+strings.TrimSpace(m[2]))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -55,7 +40,7 @@ func TestDocsListTheKeys(t *testing.T) {
 // The tables of attributes have every code with its number of rows and type.
 func TestDocsListTheAttributes(t *testing.T) {
 	row := regexp.MustCompile(`(?m)^\| (\d+) \| (\d+) \| ([A-Z0-9]+) \| [^|]+ \|$`)
-	v4, v6, ok := strings.Cut(section(t, "Attributes"), "Of `client_v6configuration`:")
+	v4, v6, ok := strings.Cut(docstest.Section(t, "statichcpd.md", "Attributes"), "Of `client_v6configuration`:")
 	if !ok {
 		t.Fatal("no table of client_v6configuration")
 	}
@@ -76,39 +61,11 @@ func TestDocsListTheAttributes(t *testing.T) {
 
 // The table of bugs has each once, in order, and names tests that exist.
 func TestDocsNameExistingTests(t *testing.T) {
-	exists := map[string]bool{}
-	decl := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
-	for _, dir := range []string{".", "../../source/statichcpd", "../../dhcp4", "../../dhcp6", "../../guard"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d test files, %v", dir, len(files), err)
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range decl.FindAllStringSubmatch(string(b), -1) {
-				exists[m[1]] = true
-			}
-		}
-	}
-	var got, want []string
+	exists := docstest.Tests(t, "internal/compat/statichcpd", "internal/source/statichcpd", "internal/dhcp4", "internal/dhcp6", "internal/guard")
+	got := docstest.Numbered(t, docstest.Section(t, "statichcpd.md", "Known bugs of statichcpd"), `S\d+`, exists)
+	var want []string
 	for i := range 18 {
 		want = append(want, fmt.Sprintf("S%d", i+1))
-	}
-	name := regexp.MustCompile("`(Test[A-Za-z0-9_]+)`")
-	for _, m := range regexp.MustCompile(`(?m)^\| (S\d+) \|.*\| ([^|]+) \|$`).FindAllStringSubmatch(section(t, "Known bugs of statichcpd"), -1) {
-		got = append(got, m[1])
-		tests := name.FindAllStringSubmatch(m[2], -1)
-		if len(tests) == 0 {
-			t.Errorf("%s names no test", m[1])
-		}
-		for _, n := range tests {
-			if !exists[n[1]] {
-				t.Errorf("%s: there is no %s", m[1], n[1])
-			}
-		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bugs (-want +got):\n%s", diff)
