@@ -53,11 +53,7 @@ func TestValidateGood6(t *testing.T) {
 // Every rule of IPv6, broken alone, gives exactly its own message.
 func TestValidate6(t *testing.T) {
 	const link = "a link-local address, which means something on one link only (RFC 4291 section 2.5.6)"
-	for _, tt := range []struct {
-		name  string
-		spoil func(b *nic.Binding)
-		want  []string
-	}{
+	tellMistakes(t, good6, []mistake{
 		{"our MAC", func(b *nic.Binding) { b.MAC = nic.BerthMAC() }, []string{`mac "02:62:65:72:74:68": berth's own, the sender of every answer`}},
 		{"multicast", func(b *nic.Binding) { b.Addresses[3] = prefix("ff02::1/64"); b.DHCP6.Temporary = nil }, []string{`addresses[3] "ff02::1/64": a multicast address`}},
 		{"link-local", func(b *nic.Binding) { b.Addresses[3] = prefix("fe80::1:2/64"); b.DHCP6.Temporary = nil }, []string{`addresses[3] "fe80::1:2/64": ` + link}},
@@ -217,19 +213,7 @@ func TestValidate6(t *testing.T) {
 			b.Guard.AllowAddresses[2] = prefix("2001:db8:1::/120")
 		}, []string{`guard.allow-addresses[2] "2001:db8:1::/120": the gateway 2001:db8:1::1 must stay out of a guest's reach`}},
 		{"allow our MAC", func(b *nic.Binding) { b.Guard.AllowMACs[0] = nic.BerthMAC() }, []string{`guard.allow-macs[0] "02:62:65:72:74:68": berth's own, the sender of every answer`}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := good6()
-			tt.spoil(&b)
-			var got []string
-			for _, e := range nic.FieldErrors(nic.Validate(&b)) {
-				got = append(got, e.Error())
-			}
-			if d := cmp.Diff(tt.want, got); d != "" {
-				t.Errorf("-want +got\n%s", d)
-			}
-		})
-	}
+	})
 }
 
 // What makes up the protocol is refused, and nothing else.

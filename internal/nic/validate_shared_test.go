@@ -53,11 +53,7 @@ func TestValidateShared(t *testing.T) {
 		}
 		return out
 	}
-	for _, tt := range []struct {
-		name  string
-		spoil func(b *nic.Binding)
-		want  []string
-	}{
+	tellMistakes(t, goodShared, []mistake{
 		{"group text", func(b *nic.Binding) { b.Group = "a\x7f" }, []string{`group "a\x7f": character '\x7f' is not allowed`}},
 		{"group long", func(b *nic.Binding) { b.Group = long }, []string{`group "` + long + `": 64 bytes; at most 63 are allowed`}},
 		{"nine shares", func(b *nic.Binding) { b.Shared = make([]nic.Shared, 9) }, []string{`shared "9": at most 8 entries`}},
@@ -104,19 +100,7 @@ func TestValidateShared(t *testing.T) {
 		{"bits beyond", func(b *nic.Binding) { b.Guard.Peers[1].Bits = 47 }, []string{`guard.peers[1] "52:54:00:00:00:01/47": bits are set beyond the range; it is 52:54:00:00:00:00/47`}},
 		{"group peer", func(b *nic.Binding) { b.Guard.Peers[0].MAC[0] |= 1 }, []string{`guard.peers[0] "ab:00:10:00:00:00/20": a group address (IEEE 802 I/G bit) cannot be a source`}},
 		{"peer twice", func(b *nic.Binding) { b.Guard.Peers[2] = b.Guard.Peers[0] }, []string{`guard.peers[2] "aa:00:10:00:00:00/20": the same as guard.peers[0]`}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := goodShared()
-			tt.spoil(&b)
-			var got []string
-			for _, e := range nic.FieldErrors(nic.Validate(&b)) {
-				got = append(got, e.Error())
-			}
-			if d := cmp.Diff(tt.want, got); d != "" {
-				t.Errorf("-want +got\n%s", d)
-			}
-		})
-	}
+	})
 }
 
 // What a permitted MAC is allowed twice for counts once.

@@ -50,14 +50,34 @@ func TestValidateGood(t *testing.T) {
 	}
 }
 
+// mistake spoils a binding with nothing wrong, and is what Validate says then.
+type mistake struct {
+	name  string
+	spoil func(b *nic.Binding)
+	want  []string
+}
+
+func tellMistakes(t *testing.T, good func() nic.Binding, all []mistake) {
+	t.Helper()
+	for _, tt := range all {
+		t.Run(tt.name, func(t *testing.T) {
+			b := good()
+			tt.spoil(&b)
+			var got []string
+			for _, e := range nic.FieldErrors(nic.Validate(&b)) {
+				got = append(got, e.Error())
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("-want +got\n%s", d)
+			}
+		})
+	}
+}
+
 // Every rule, broken alone, gives exactly its own message.
 func TestValidate(t *testing.T) {
 	label := strings.Repeat("a", 64)
-	for _, tt := range []struct {
-		name  string
-		spoil func(b *nic.Binding)
-		want  []string
-	}{
+	tellMistakes(t, good, []mistake{
 		{"no name", func(b *nic.Binding) { b.NIC = "" }, []string{`nic: a NIC needs the name of its host interface`}},
 		{"long name", func(b *nic.Binding) { b.NIC = "abcdefghijklmnop" }, []string{`nic "abcdefghijklmnop": 16 bytes; Linux allows interface names of at most 15`}},
 		{"slash", func(b *nic.Binding) { b.NIC = "a/b" }, []string{`nic "a/b": character '/' is not allowed in an interface name`}},
@@ -139,19 +159,7 @@ func TestValidate(t *testing.T) {
 		{"RARP type", func(b *nic.Binding) { b.Guard.AllowEthertypes[0] = 0x8035 }, []string{`guard.allow-ethertypes[0] "0x8035": reverse ARP is never allowed`}},
 		{"VLAN type", func(b *nic.Binding) { b.Guard.AllowEthertypes[0] = 0x88a8 }, []string{`guard.allow-ethertypes[0] "0x88a8": a VLAN tag would hide the frame behind it`}},
 		{"too many types", func(b *nic.Binding) { b.Guard.AllowEthertypes = make([]uint16, 9) }, []string{`guard.allow-ethertypes "9": at most 8 entries`}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			b := good()
-			tt.spoil(&b)
-			var got []string
-			for _, e := range nic.FieldErrors(nic.Validate(&b)) {
-				got = append(got, e.Error())
-			}
-			if d := cmp.Diff(tt.want, got); d != "" {
-				t.Errorf("-want +got\n%s", d)
-			}
-		})
-	}
+	})
 }
 
 // The codes the server sets itself are refused, and no others.
