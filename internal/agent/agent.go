@@ -87,6 +87,7 @@ type Agent struct {
 	// Owned by the loop.
 	said       map[string]said // by source: the last it has published
 	stored     stored
+	news       bool // a source has said something new that is in no snapshot yet
 	sealed     bool // every source has spoken
 	generation uint64
 	wants      plan.Wants
@@ -157,8 +158,13 @@ func New(opt Options) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what is installed: %w", err)
 	}
+	all, err := opt.Links.Dump()
+	if err != nil {
+		return nil, fmt.Errorf("dump links: %w", err)
+	}
+	on := newLinks(all)
 	for _, i := range have {
-		a.claims[i.Name] = claim{}
+		a.claims[i.Name] = claim{rules: i.Digest, link: on.byIndex[i.Index]}
 		a.inherited[i.Index] = true
 	}
 	a.stored.bindings, a.stored.problems = opt.Store.All()
@@ -204,6 +210,10 @@ func (a *Agent) loop(ctx context.Context) error {
 func (a *Agent) rest(ctx context.Context, longest time.Duration) bool {
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
+	requests := a.requests
+	if !a.heard() {
+		requests = nil // nothing can be answered yet
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -212,7 +222,7 @@ func (a *Agent) rest(ctx context.Context, longest time.Duration) bool {
 			return true
 		case <-timer.C:
 			return true
-		case r := <-a.requests:
+		case r := <-requests:
 			r.do()
 			close(r.done)
 			return true

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
@@ -16,6 +17,9 @@ import (
 
 // socket is the source of what the socket sets.
 const socket = "socket"
+
+// firstWord is how long the sources have for it after the start.
+const firstWord = 10 * time.Second
 
 // said is what a source has published, and when.
 type said struct {
@@ -70,10 +74,18 @@ func (a *Agent) takeUpdates() {
 			a.opt.Log.Warn("binding", "source", name, "nic", p.NIC, "note", p)
 		}
 	}
-	if changed {
-		a.sealed = a.allSpoke()
+	a.news = a.news || changed
+	if a.news && a.heard() {
+		a.news, a.sealed = false, a.allSpoke()
 		a.merge()
 	}
+}
+
+// heard reports whether every source has said something, or has had its time.
+// Until then it cannot be told who had what before the restart, and the kernel
+// goes on with that.
+func (a *Agent) heard() bool {
+	return len(a.said) == len(a.opt.Sources) || time.Since(a.started) > firstWord
 }
 
 // allSpoke reports whether every source has said something. A store that
@@ -103,9 +115,11 @@ func (a *Agent) merge() {
 	before := a.wants
 	a.wants = plan.Compile(a.snapshot(a.stored))
 	a.keepServers(before)
-	a.claims = map[string]claim{}
+	if a.sealed { // else somebody may yet say what had an older claim
+		a.claims = map[string]claim{}
+	}
 	for name, w := range a.wants.ByNIC {
-		a.claims[name] = claim{w.Binding.Origin.Source, w.Answer}
+		a.claims[name] = claim{source: w.Binding.Origin.Source, digest: w.Answer}
 	}
 	a.tellChanges(before)
 }
@@ -141,10 +155,22 @@ func (a *Agent) snapshot(set stored) table.Snapshot {
 }
 
 // claim is what a NIC had in the last snapshot; of one found in the kernel at
-// the start, nothing more than that is known.
+// the start, nothing more is known than its rules.
 type claim struct {
 	source string
 	digest uint64
+	rules  uint64 // the digest of those found; 0: this is not of the start
+	link   plan.Link
+}
+
+// has reports whether it was this very binding.
+func (c claim) has(b *nic.Binding) bool {
+	if c.rules == 0 {
+		return c.digest == b.Digest()
+	}
+	w := plan.Want{Binding: b, Rules: guard.Compile(b)}
+	w.Base = w.Rules.Base()
+	return c.rules == w.DigestOn(c.link)
 }
 
 // rank says who wins a conflict: a binding that was there before and is the
@@ -152,7 +178,7 @@ type claim struct {
 func (a *Agent) rank(b *nic.Binding) int {
 	c, ok := a.claims[b.NIC]
 	switch {
-	case ok && c.digest == b.Digest():
+	case ok && c.has(b):
 		return 0
 	case ok && (c.source == "" || c.source == b.Origin.Source):
 		return 1
