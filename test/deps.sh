@@ -12,6 +12,10 @@ packages=(
 	iproute2 nftables tcpdump iputils-ping iputils-arping procps
 	# DHCP clients, and the server of the site
 	isc-dhcp-client udhcpc dhcpcd-base systemd wide-dhcpv6-client ndisc6 dnsmasq-base
+	# servers that are imported from
+	isc-dhcp-server kea-dhcp4-server kea-dhcp6-server
+	# a fail-over pair
+	keepalived
 	# the controller of a statichcpd database
 	sqlite3
 	# the guest
@@ -38,6 +42,26 @@ missing() {
 	done
 }
 
+# What a package would start on the machine itself, now and at every boot.
+services_of() {
+	case $1 in
+	isc-dhcp-server) echo isc-dhcp-server.service isc-dhcp-server6.service ;;
+	kea-dhcp?-server) echo "$1.service" ;;
+	esac
+}
+
+# The tests start servers themselves. A package that is there already is
+# somebody's own, and its services stay as they are.
+keep_off() {
+	local p units=()
+	command -v systemctl >/dev/null || return 0
+	for p in "$@"; do
+		# shellcheck disable=SC2207 # names of units have no blanks
+		units+=($(services_of "$p"))
+	done
+	((${#units[@]} == 0)) || as_root systemctl --quiet mask "${units[@]}"
+}
+
 # apt's lists may be older than what the mirror holds: read them anew once.
 update() {
 	[[ -n ${updated:-} ]] || as_root apt-get update -qq
@@ -52,6 +76,7 @@ install_packages() {
 	update
 	# Its package would start dhcp6c on the machine's own eth0, from now on.
 	as_root debconf-set-selections <<<'wide-dhcpv6-client wide-dhcpv6-client/interfaces string'
+	keep_off "${want[@]}"
 	as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends "${want[@]}" >/dev/null
 }
