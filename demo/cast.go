@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/berth-net/berth/internal/nic"
@@ -23,12 +24,16 @@ func families() []family { return []family{v4, v6} }
 type vm struct {
 	name    string
 	mac     nic.MAC
+	bridge  string // "" if it is the one to the LAN
 	private bool   // its kernel makes temporary addresses and stable ones that hide the MAC
 	says    string // what its file says that is its own; see binding
 	clients map[family]*client
 }
 
 func (v *vm) tap() string { return v.name + "-tap" }
+
+// port is the bridge that the VM's NIC is put into.
+func (v *vm) port() string { return cmp.Or(v.bridge, lanBridge) }
 
 // cast is the VMs in order; the last one is not berth's.
 func cast() []*vm {

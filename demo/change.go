@@ -32,7 +32,7 @@ func (s *story) crash() error {
 	})
 	for _, a := range forged {
 		var err error
-		if counted[a.reason], err = s.dropped(a.reason); err != nil {
+		if counted[a.reason], err = s.dropped(s.vms[0], a.reason); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (s *story) without(before map[family]identity, forged []attack) error {
 		s.line("without it     web1 keeps %-18s and pings the router in %s", kept[f].Address, took)
 	}
 	for _, a := range forged {
-		seen, err := s.fire(a)
+		seen, err := s.fire(s.attacker(), a)
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (s *story) restart(counted map[reason.Reason]uint64) error {
 	}
 	var counts []string
 	for _, why := range []reason.Reason{reason.IP4Spoof, reason.IP6Spoof} {
-		now, err := s.dropped(why)
+		now, err := s.dropped(s.vms[0], why)
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (s *story) attacks() error {
 	s.line(scoreRow, "", "reason", "dropped", "web1's on LAN", "legacy's on LAN")
 	controls := control.attacks()
 	for i, a := range s.attacker().attacks() {
-		dropped, seen, err := s.attack(a)
+		dropped, seen, err := s.attack(s.attacker(), a)
 		if err != nil {
 			return err
 		}
@@ -74,34 +74,34 @@ func (s *story) attacks() error {
 	return nil
 }
 
-// attack sends one kind of forged frame from web1. It returns how many of them
-// were dropped for the reason, and how many frames of the kind the LAN has
-// seen so far.
-func (s *story) attack(a attack) (dropped, seen int, err error) {
-	before, err := s.dropped(a.reason)
+// attack sends one kind of forged frame. It returns how many of them were
+// dropped for the reason, and how many frames of the kind the LAN has seen so
+// far.
+func (s *story) attack(from attacker, a attack) (dropped, seen int, err error) {
+	before, err := s.dropped(from.vm, a.reason)
 	if err != nil {
 		return 0, 0, err
 	}
-	if seen, err = s.fire(a); err != nil {
+	if seen, err = s.fire(from, a); err != nil {
 		return 0, 0, err
 	}
-	after, err := s.dropped(a.reason)
+	after, err := s.dropped(from.vm, a.reason)
 	return int(after - before), seen, err
 }
 
-func (s *story) fire(a attack) (seen int, err error) {
-	if err := s.send(s.vms[0], a.frame, shots); err != nil {
+func (s *story) fire(from attacker, a attack) (seen int, err error) {
+	if err := s.send(from.vm, a.frame, shots); err != nil {
 		return 0, err
 	}
-	if err := s.lan.fence(s.attacker()); err != nil {
+	if err := s.lan.fence(from); err != nil {
 		return 0, err
 	}
 	return s.lan.count(a.filter)
 }
 
-// dropped is how many of web1's frames were dropped for a reason.
-func (s *story) dropped(why reason.Reason) (uint64, error) {
-	nic, err := s.node.show(s.vms[0])
+// dropped is how many of a VM's frames were dropped for a reason.
+func (s *story) dropped(v *vm, why reason.Reason) (uint64, error) {
+	nic, err := s.node.show(v)
 	if err != nil {
 		return 0, s.node.explain(err)
 	}

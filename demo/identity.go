@@ -81,10 +81,10 @@ func join[T fmt.Stringer](all []T) string {
 }
 
 // waitIdentity waits until a VM has all it is told in one family.
-func (r *room) waitIdentity(a ask, limit time.Duration) (identity, error) {
+func (r *room) waitIdentity(a ask) (identity, error) {
 	var id identity
 	var last error
-	err := r.until(limit, fmt.Sprintf("%s of %s", a.family, a.vm.name), func() bool {
+	err := r.until(20*time.Second, fmt.Sprintf("%s of %s", a.family, a.vm.name), func() bool {
 		id, last = r.has(a)
 		return last == nil
 	})
@@ -118,7 +118,7 @@ func (r *room) has(a ask) (identity, error) {
 	}
 	id.Lifetime = said["lease"]
 	if said["address"] != id.addr() {
-		return identity{}, errNotYet // the client is not done
+		return identity{}, fmt.Errorf("%w: the client has %s, the kernel %s", errNotYet, said["address"], id.addr())
 	}
 	return id, nil
 }
@@ -154,11 +154,11 @@ func (r *room) kernelHas(a ask) (identity, error) {
 	}
 	all = slices.DeleteFunc(all, func(a address) bool { return a.Deprecated })
 	if slices.ContainsFunc(all, func(a address) bool { return a.Tentative }) {
-		return identity{}, errNotYet
+		return identity{}, fmt.Errorf("%w: tentative addresses", errNotYet)
 	}
 	mine, told, ok := preferred(all, a.vm.private)
 	if !ok {
-		return identity{}, errNotYet
+		return identity{}, fmt.Errorf("%w: %d addresses: %+v", errNotYet, len(all), all)
 	}
 	rt, err := r.routes(a, mine)
 	if err != nil {
@@ -232,7 +232,7 @@ func (r *room) routes(a ask, mine address) (routing, error) {
 		}
 	}
 	if len(out.routers) == 0 {
-		return routing{}, errNotYet
+		return routing{}, fmt.Errorf("%w: no router", errNotYet)
 	}
 	slices.Sort(out.routers)
 	out.routers = slices.Compact(out.routers)

@@ -1,7 +1,9 @@
-// Command demo shows on two screens what berth does: real clients of DHCP and
+// Command demo shows on a few screens what berth does: real clients of DHCP and
 // DHCPv6, and kernels that configure themselves, behind a bridge get what their
 // bindings say, the site sees none of it, a hostile one is stopped, and none of
-// it needs the daemon to live. Everything happens in namespaces of its own.
+// it needs the daemon to live. The controllers of older systems are as good as
+// files, VMs share an address or have the same in networks of their own, and
+// one that a DHCP server has is taken over. Everything happens in namespaces of its own.
 // What it prints it has read from the system, and it fails if any of it is not
 // as it should be.
 //
@@ -69,7 +71,7 @@ func needTools(bin string) error {
 		}
 	}
 	var missing []string
-	for _, name := range []string{"ip", "nft", "ping", "tcpdump", "dnsmasq", "dhclient", "udhcpc", "dhcpcd"} {
+	for _, name := range []string{"ip", "nft", "ping", "arping", "tcpdump", "sqlite3", "dnsmasq", "dhclient", "udhcpc", "dhcpcd"} {
 		if _, err := lookTool(name); err != nil {
 			missing = append(missing, name)
 		}

@@ -26,12 +26,15 @@ func (r *room) newNode() (*node, error) {
 	if err := os.Mkdir(r.path(nicsDir), 0o755); err != nil {
 		return nil, err
 	}
-	n := &node{room: r, client: api.NewClient(r.path("berthd.sock"))}
-	if err := os.WriteFile(n.networksFile(), []byte(network), 0o644); err != nil {
+	n := &node{room: r, client: api.NewClient(api.DefaultSocket)}
+	if err := os.WriteFile(n.networksFile(), []byte(network+tenantNetworks), 0o644); err != nil {
 		return nil, err
 	}
-	return n, r.write("berthd.yaml", fmt.Sprintf(
-		"nics: %[1]s/nics.d\nnetworks: %[2]s\nstate: %[1]s/state\nsocket: {path: %[1]s/berthd.sock}\n", r.dir, n.networksFile()))
+	older, err := r.predecessors()
+	if err != nil {
+		return nil, err
+	}
+	return n, r.write("berthd.yaml", fmt.Sprintf("nics: %[1]s/nics.d\nnetworks: %[2]s\nstate: %[1]s/state\n%[3]s", r.dir, n.networksFile(), older))
 }
 
 // start starts berthd and waits until it answers.
@@ -43,10 +46,13 @@ func (n *node) start() error {
 	}
 	err = n.room.until(10*time.Second, "berthd to answer", func() bool {
 		st, err := n.client.Status(n.room.ctx)
-		return err == nil && len(st.Sources) > 0 && !st.Sources[0].Read.IsZero()
+		return err == nil && len(st.Sources) > 0 && !slices.ContainsFunc(st.Sources, unread)
 	})
 	return n.explain(err)
 }
+
+// unread knows a source that was not read yet; the socket never is.
+func unread(s api.Source) bool { return s.Name != "socket" && s.Read.IsZero() }
 
 // kill ends berthd as a crash would: nothing is told or cleaned up.
 func (n *node) kill() { n.daemon.stop(syscall.SIGKILL) }
@@ -88,6 +94,14 @@ func (n *node) waitInForce(v *vm) error {
 	return n.explain(err)
 }
 
+// waitState waits until a NIC is in a state.
+func (n *node) waitState(v *vm, want api.State) error {
+	return n.explain(n.room.until(10*time.Second, fmt.Sprintf("%s %s", v.tap(), want), func() bool {
+		nic, err := n.client.NIC(n.room.ctx, v.tap())
+		return err == nil && nic.State == want
+	}))
+}
+
 // show returns what berthd knows of a NIC.
 func (n *node) show(v *vm) (api.NIC, error) {
 	ctx, cancel := context.WithTimeout(n.room.ctx, 5*time.Second)
@@ -97,7 +111,7 @@ func (n *node) show(v *vm) (api.NIC, error) {
 
 // berth runs the command line as an operator does and returns its lines.
 func (n *node) berth(args ...string) ([]string, error) {
-	argv := append([]string{filepath.Join(n.room.bin, "berth"), "--socket", n.room.path("berthd.sock")}, args...)
+	argv := append([]string{filepath.Join(n.room.bin, "berth"), "--socket", api.DefaultSocket}, args...)
 	out, err := n.room.exec(hypervisor, argv...)
 	return strings.Split(strings.TrimRight(out, "\n"), "\n"), n.explain(err)
 }

@@ -24,7 +24,7 @@ const renew = syscall.SIGUSR1
 // removal takes every binding away, hands the NICs back, and looks for what
 // is left.
 func (s *story) removal() error {
-	s.heading("7 The binding files are removed, then the NICs are handed back to the site")
+	s.heading("11 Every binding is taken away where it came from, then the NICs are handed back to the site")
 	guards, err := s.guards()
 	if err != nil {
 		return err
@@ -34,10 +34,10 @@ func (s *story) removal() error {
 	if err != nil {
 		return err
 	}
-	if err := s.reach("files removed  "+states, false); err != nil {
+	if err := s.reach("all removed    "+states, false); err != nil {
 		return err
 	}
-	for _, v := range s.managed() {
+	for _, v := range s.guarded() {
 		if _, err := s.node.berth("release", "--yes", v.tap()); err != nil {
 			return err
 		}
@@ -72,12 +72,27 @@ func (s *story) reach(when string, should bool) error {
 	return nil
 }
 
-// unbind removes the files and waits until every NIC is closed.
-func (s *story) unbind() (string, error) {
-	for _, v := range s.managed() {
-		if err := os.Remove(s.node.bindingFile(v)); err != nil {
-			return "", err
+// retire removes the binding files, and has the older systems take back what
+// they told.
+func (s *story) retire() error {
+	for _, c := range s.controllers() {
+		if err := s.says(c.retires); err != nil {
+			return err
 		}
+	}
+	for _, v := range s.guarded() {
+		err := os.Remove(s.node.bindingFile(v))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// unbind takes every binding away and waits until every NIC is closed.
+func (s *story) unbind() (string, error) {
+	if err := s.retire(); err != nil {
+		return "", err
 	}
 	closed := 0
 	err := s.until(10*time.Second, "every NIC closed", func() bool {
@@ -88,7 +103,7 @@ func (s *story) unbind() (string, error) {
 				closed++
 			}
 		}
-		return err == nil && closed == len(s.managed())
+		return err == nil && closed == len(s.guarded())
 	})
 	return fmt.Sprintf("%d NICs closed", closed), s.node.explain(err)
 }
@@ -118,7 +133,7 @@ func (s *story) leftovers(before int) error {
 // guards counts the programs at the tc hooks of the managed NICs.
 func (s *story) guards() (int, error) {
 	count := 0
-	for _, v := range s.managed() {
+	for _, v := range s.guarded() {
 		l, err := netlink.LinkByName(v.tap())
 		if err != nil {
 			return 0, fmt.Errorf("find %s: %w", v.tap(), err)

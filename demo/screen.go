@@ -46,15 +46,40 @@ func (s *screen) line(format string, args ...any) {
 
 // wrap prints a line of a program's output, broken at words.
 func (s *screen) wrap(text string) {
-	row := "   "
+	for _, row := range fold("   ", text) {
+		fmt.Fprintln(s.out, s.paint("2", row))
+	}
+}
+
+// verbatim prints a line of a program's output as it stands, if that is short
+// enough.
+func (s *screen) verbatim(text string) {
+	if utf8.RuneCountInString(text) > width-4 {
+		s.wrap(text)
+		return
+	}
+	fmt.Fprintln(s.out, s.paint("2", "    "+text))
+}
+
+// prompt prints what is typed, in a VM or on the hypervisor.
+func (s *screen) prompt(ns, text string) {
+	for _, row := range fold(" ", ns+"$ "+text) {
+		fmt.Fprintln(s.out, row)
+	}
+}
+
+// fold breaks a text at words.
+func fold(margin, text string) []string {
+	var rows []string
+	row := margin
 	for _, word := range strings.Fields(text) {
 		if utf8.RuneCountInString(row)+1+utf8.RuneCountInString(word) > width {
-			fmt.Fprintln(s.out, s.paint("2", row))
-			row = "     "
+			rows = append(rows, row)
+			row = margin + "  "
 		}
 		row += " " + word
 	}
-	fmt.Fprintln(s.out, s.paint("2", row))
+	return append(rows, row)
 }
 
 // fact notes whether something is as it should be.

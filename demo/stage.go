@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,13 +19,15 @@ const (
 	server6   = "2001:db8:1::2" // the server's, as is
 	serverLL  = "fe80::2"
 	serverMAC = "52:54:00:00:00:02"
+	lanBridge = "br0"  // the hypervisor's bridge
 	lanPort   = "lan0" // the hypervisor's port to the LAN
 )
 
 // hostNames is every name the demo would leave behind if it were not contained.
 func hostNames() []string {
-	names := []string{"br0", lanPort, site, siteDHCP}
-	for _, v := range cast() {
+	names := []string{lanBridge, lanPort, site, siteDHCP}
+	names = append(names, tenantBridges()...)
+	for _, v := range slices.Concat(cast(), newcomers().all(), tenantRouters()) {
 		names = append(names, v.name, v.tap())
 	}
 	return names
@@ -45,8 +48,8 @@ func (r *room) buildStage(vms []*vm) error {
 		return err
 	}
 	// The hypervisor itself has no IPv6, so that the captures tell this story.
-	if err := r.execAll(hypervisor, "sysctl -qw net.ipv6.conf.default.disable_ipv6=1", "ip link add br0 type bridge stp_state 0 forward_delay 0",
-		"ip link set br0 up", "ip link set "+lanPort+" master br0", "ip link set "+lanPort+" up"); err != nil {
+	if err := r.execAll(hypervisor, "sysctl -qw net.ipv6.conf.default.disable_ipv6=1", "ip link add "+lanBridge+" type bridge stp_state 0 forward_delay 0",
+		"ip link set "+lanBridge+" up", "ip link set "+lanPort+" master "+lanBridge, "ip link set "+lanPort+" up"); err != nil {
 		return err
 	}
 	for _, v := range vms {
@@ -109,10 +112,12 @@ func (r *room) buildSite() error {
 	return err
 }
 
-// number6 gives a link of the site its IPv6 addresses, and none besides.
+// number6 gives a link of the site its IPv6 addresses, and none besides. Both
+// are routers: a default router whose neighbour advertisements do not say so is
+// given up (RFC 4861 7.2.5).
 func (r *room) number6(ns, link string, addresses ...string) error {
 	conf := "net.ipv6.conf." + link
-	lines := []string{"sysctl -qw " + conf + ".addr_gen_mode=1 " + conf + ".disable_ipv6=0"}
+	lines := []string{"sysctl -qw " + conf + ".addr_gen_mode=1 " + conf + ".forwarding=1 " + conf + ".disable_ipv6=0"}
 	for _, a := range addresses {
 		lines = append(lines, "ip -6 address add "+a+" dev "+link+" nodad")
 	}
@@ -123,7 +128,7 @@ func (r *room) number6(ns, link string, addresses ...string) error {
 func (r *room) plug(v *vm) error {
 	return r.execAll(hypervisor,
 		fmt.Sprintf("ip link add %s type veth peer name eth0 netns %s address %s", v.tap(), v.name, v.mac),
-		"ip link set "+v.tap()+" master br0",
+		"ip link set "+v.tap()+" master "+v.port(),
 		"ip link set "+v.tap()+" up",
 		"ip -n "+v.name+" link set eth0 up",
 	)
@@ -143,12 +148,11 @@ func (r *room) wake(v *vm) error {
 // startSite starts the site's DHCP server: authoritative, so that it would
 // meddle with any client it hears.
 func (r *room) startSite() error {
-	_, err := r.start("dnsmasq", siteDHCP, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
-		"--user=root", "--port=0", "--no-ping", "--dhcp-authoritative", "--log-facility=-",
-		"--dhcp-range=192.0.2.200,192.0.2.220,255.255.255.0,1h",
-		"--dhcp-option=option:router,"+router, "--dhcp-option=option:dns-server,"+server,
-		"--enable-ra", "--dhcp-range=2001:db8:1::200,2001:db8:1::2ff,64,1h",
-		"--dhcp-option=option6:dns-server,["+server6+"]",
+	if err := r.write("site.conf", siteConf); err != nil {
+		return err
+	}
+	_, err := r.start("dnsmasq", siteDHCP, "dnsmasq", "--keep-in-foreground", "--conf-file="+r.path("site.conf"),
+		"--user=root", "--port=0", "--no-ping", "--log-facility=-",
 		"--dhcp-leasefile="+r.path("dnsmasq.leases"), "--pid-file="+r.path("dnsmasq.pid"))
 	return err
 }

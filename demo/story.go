@@ -15,6 +15,7 @@ type story struct {
 	*screen
 	node  *node
 	vms   []*vm // web1 to web4, legacy
+	more  troupe
 	lan   *wiretap
 	begin time.Time
 }
@@ -25,9 +26,10 @@ func inside(ctx context.Context, bin string) error {
 		return err
 	}
 	defer r.close()
-	s := &story{room: r, screen: newScreen(os.Stdout), vms: cast(), begin: time.Now()}
+	s := &story{room: r, screen: newScreen(os.Stdout), vms: cast(), more: newcomers(), begin: time.Now()}
 	for _, scene := range []func() error{
-		s.opening, s.leases, s.silence, s.attacks, s.explanation, s.crash, s.change, s.removal,
+		s.opening, s.leases, s.silence, s.attacks, s.explanation, s.crash, s.change,
+		s.predecession, s.pair, s.tenants, s.imported, s.removal,
 	} {
 		err := scene()
 		if ctx.Err() != nil {
@@ -147,7 +149,7 @@ func (s *story) tell(a ask) (took string, err error) {
 	if !bound {
 		return "", s.tellNothing(a)
 	}
-	got, err := s.waitIdentity(a, 20*time.Second)
+	got, err := s.waitIdentity(a)
 	if err != nil {
 		return "", err
 	}
