@@ -51,6 +51,8 @@ func (c *checker) serverID() {
 		c.bad(field, id.Addr.String(), "not an IPv4 address")
 	case c.own(id.Addr):
 		c.bad(field, id.Addr.String(), "the NIC's own address cannot be its server's")
+	case slices.ContainsFunc(c.b.Shared, func(s Shared) bool { return slices.Contains(s.Addresses, id.Addr) }):
+		c.bad(field, id.Addr.String(), "an address of shared cannot be its server's")
 	default:
 		p, _ := c.onLink(id.Addr)
 		if q := hostProblem(id.Addr, p); q != "" {

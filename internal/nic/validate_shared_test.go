@@ -56,6 +56,9 @@ func TestValidateShared(t *testing.T) {
 	tellMistakes(t, goodShared, []mistake{
 		{"group text", func(b *nic.Binding) { b.Group = "a\x7f" }, []string{`group "a\x7f": character '\x7f' is not allowed`}},
 		{"group long", func(b *nic.Binding) { b.Group = long }, []string{`group "` + long + `": 64 bytes; at most 63 are allowed`}},
+		{"server shared", func(b *nic.Binding) {
+			b.DHCP4.ServerID = nic.ServerID{Kind: nic.ServerIDFixed, Addr: addr("203.0.113.100")}
+		}, []string{`dhcp4.server-id "203.0.113.100": an address of shared cannot be its server's`}},
 		{"nine shares", func(b *nic.Binding) { b.Shared = make([]nic.Shared, 9) }, []string{`shared "9": at most 8 entries`}},
 		{"routed", func(b *nic.Binding) { b.Routed, b.ServedBy, b.Routing.Uplink = true, nic.ServedByBerth, "eth0" }, []string{`shared: not for a routed NIC: it has no link on which another could take over`}},
 		{"no group", func(b *nic.Binding) { b.Shared[1].Group = "" }, []string{`shared[1].group: missing: who shares is told by the name of a group`}},
