@@ -20,6 +20,9 @@ func (h *Host) Apply4(options Options) []Note {
 			notes = append(notes, h.lost(o, "DHCPv4", err))
 		}
 	}
+	if o, ok := options[12]; ok {
+		h.TellName(strings.TrimSuffix(string(o.Data), "\x00"))
+	}
 	return notes
 }
 
@@ -58,8 +61,7 @@ func (h *Host) apply4(o Option) (err error) {
 		return h.routers(o.Data)
 	case 6:
 		h.DNS, err = appendAddrs4(h.DNS, o.Data)
-	case 12:
-		h.Hostname = strings.TrimSuffix(string(o.Data), "\x00")
+	case 12: // last: it depends on the domain
 	case 15:
 		h.Domain = strings.TrimRight(string(o.Data), ".\x00")
 	case 26:
@@ -73,7 +75,7 @@ func (h *Host) apply4(o Option) (err error) {
 	case 119:
 		h.Search, err = names(o.Data)
 	case 121:
-		return h.routes(o.Data)
+		return h.routes(o)
 	case 249: // berth gives 121's bytes
 	default:
 		return h.served4(o)
@@ -148,6 +150,22 @@ func (h *Host) ntp6(o Option) (err error) {
 	return err
 }
 
+// TellName sets the host name that a server gives whole, in option 12. Of a full
+// name berth gives the first label there and, unless the host has a domain, the
+// rest as option 15: so that guests are told the same, the whole name is an
+// option of its own.
+func (h *Host) TellName(name string) {
+	h.Hostname = name
+	label, _, full := strings.Cut(strings.TrimSuffix(name, "."), ".")
+	if !full {
+		return
+	}
+	h.DHCP4.Options = append(h.DHCP4.Options, hexOption(Option{Code: 12, Data: []byte(name)}))
+	if h.Domain == "" {
+		h.Hostname = label
+	}
+}
+
 // mask is the length of the address, if it is another than the subnet's.
 func (h *Host) mask(data []byte) error {
 	a, err := oneAddr4(data)
@@ -182,11 +200,17 @@ func (h *Host) routers(data []byte) error {
 	return nil
 }
 
-// routes leaves the default route to the gateway, which berth adds itself.
-func (h *Host) routes(data []byte) error {
-	list, err := decodeRoutes(data)
+// routes leaves the default route to the gateway, which berth adds itself. If
+// there was none beside a router, a guest that reads the routes had none (RFC
+// 3442), and is not given one: the option goes on as its bytes.
+func (h *Host) routes(o Option) error {
+	list, err := decodeRoutes(o.Data)
 	if err != nil {
 		return err
+	}
+	if h.Gateway.IsValid() && !slices.ContainsFunc(list, func(r Route) bool { return r.To.Bits() == 0 }) {
+		h.DHCP4.Options = append(h.DHCP4.Options, hexOption(o))
+		return nil
 	}
 	for _, r := range list {
 		switch {

@@ -199,3 +199,33 @@ func TestDefaultRoute(t *testing.T) {
 		t.Error(notes)
 	}
 }
+
+// TestRoutesWithoutDefault: a guest that takes its routes from option 121 and
+// had no default route there is not given one (RFC 3442).
+func TestRoutesWithoutDefault(t *testing.T) {
+	h := Host{}
+	options := option(t, 121, "080ac0000203")
+	options[3] = option(t, 3, "c0000201")[3]
+	if notes := h.Apply4(options); len(notes) > 0 || len(h.Routes) > 0 || h.Gateway != netip.MustParseAddr("192.0.2.1") {
+		t.Errorf("%v %+v", notes, h)
+	}
+	if diff := cmp.Diff([]HexOption{{Code: 121, Type: "hex", Value: "080ac0000203"}}, h.DHCP4.Options); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestFullHostname: option 12 goes on whole, and no domain is made of it.
+func TestFullHostname(t *testing.T) {
+	whole := []HexOption{{Code: 12, Type: "hex", Value: hex.EncodeToString([]byte("web.lab.example.org"))}}
+	for _, c := range []struct{ domain, want string }{{"", "web"}, {"example.org", "web.lab.example.org"}} {
+		h := Host{}
+		options := option(t, 12, whole[0].Value)
+		if c.domain != "" {
+			options[15] = option(t, 15, hex.EncodeToString([]byte(c.domain)))[15]
+		}
+		notes := h.Apply4(options)
+		if diff := cmp.Diff(whole, h.DHCP4.Options); diff != "" || h.Hostname != c.want || h.Domain != c.domain || len(notes) > 0 {
+			t.Errorf("%q: hostname %q, %v (-want +got):\n%s", c.domain, h.Hostname, notes, diff)
+		}
+	}
+}
