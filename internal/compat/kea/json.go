@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/berth-net/berth/internal/compat"
 )
@@ -44,8 +45,9 @@ func (n *node) items(key string) []*node {
 const maxDepth = 64
 
 // load reads JSON as Kea has it: with comments of #, // and /* */. What it
-// includes by <?include ...?> is left out and told.
-func load(f compat.File, r *compat.Result) (*node, error) {
+// includes by <?include ...?> is left out and told. A mistake is told with its
+// place, and there is no node then.
+func load(f compat.File, r *compat.Result) *node {
 	plain, includes := blank(f.Data)
 	for _, line := range includes {
 		r.Note(compat.Place{File: f.Name, Line: line}, "an included file is not read: put its text in place of the include")
@@ -53,10 +55,17 @@ func load(f compat.File, r *compat.Result) (*node, error) {
 	l := loader{file: f.Name, data: plain, d: json.NewDecoder(bytes.NewReader(plain))}
 	l.d.UseNumber()
 	n, err := l.value(0)
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", l.place(), err)
+	if _, more := l.d.Token(); err == nil && !errors.Is(more, io.EOF) {
+		err = errors.New("something stands behind the closing brace")
 	}
-	return n, nil
+	if errors.Is(err, io.EOF) {
+		err = errors.New("it ends too early")
+	}
+	if err != nil {
+		r.Note(l.place(), "%v; the file is not read", err)
+		return nil
+	}
+	return n
 }
 
 type loader struct {

@@ -61,9 +61,8 @@ func (s scope) find(key string) *node {
 }
 
 func (r *reader) file(f compat.File) {
-	root, err := load(f, &r.Result)
-	if err != nil {
-		r.Note(compat.Place{File: f.Name}, "is not read: %v", err)
+	root := load(f, &r.Result)
+	if root == nil {
 		return
 	}
 	read := false
@@ -73,11 +72,15 @@ func (r *reader) file(f compat.File) {
 	}{{"Dhcp4", "subnet4", false}, {"Dhcp6", "subnet6", true}} {
 		if top := root.get(family.key); top != nil {
 			read = true
+			if top.of == nil {
+				r.Note(top.Place, "%s is not read: want an object", family.key)
+				continue
+			}
 			r.family(top, family.subnets, family.six)
 		}
 	}
 	if !read {
-		r.Note(compat.Place{File: f.Name}, "has neither Dhcp4 nor Dhcp6")
+		r.Note(root.Place, "has neither Dhcp4 nor Dhcp6")
 	}
 }
 
@@ -145,6 +148,9 @@ func called(n *node) string {
 func (r *reader) keys(n *node) {
 	for _, key := range n.keys {
 		v := n.of[key]
+		if v.list == nil && isList(key) && (v.of != nil || v.text != "") {
+			r.Note(v.Place, "%s is not read: want a list", key)
+		}
 		empty := len(v.list) == 0 && v.of == nil && (v.text == "" || v.text == "false")
 		if why, known := lost(key); !empty && (!known || why != "") {
 			if !known {
@@ -153,6 +159,15 @@ func (r *reader) keys(n *node) {
 			r.Note(v.Place, "%s is not carried: %s", key, why)
 		}
 	}
+}
+
+// isList are the keys of lists whose objects are read.
+func isList(key string) bool {
+	switch key {
+	case "subnet4", "subnet6", "shared-networks", "reservations", "option-data", "option-def", "ip-addresses", "prefixes":
+		return true
+	}
+	return false
 }
 
 // lost says why a key is not carried; "" if it is, or if there is nothing of
@@ -210,7 +225,13 @@ func (r *reader) reservation(n *node, s scope) {
 	}
 	r.keys(n)
 	r.fill(&h, s.with(n))
-	h.Hostname = n.str("hostname")
+	switch name := n.str("hostname"); {
+	case name == "": // an option may have one
+	case s.six:
+		h.Hostname = name
+	default:
+		h.TellName(name)
+	}
 	r.Hosts = append(r.Hosts, h)
 }
 

@@ -33,9 +33,12 @@ func TestMistakes(t *testing.T) {
 		return "{ \"Dhcp4\": {\n\"subnet4\": [ { \"subnet\": \"192.0.2.0/24\", \"option-data\": [ {\"name\": \"dhcp-server-identifier\", \"data\": \"192.0.2.1\"} ],\n" + subnet + "} ] } }"
 	}
 	for _, c := range []struct{ text, want string }{
-		{"{", "f: is not read: f:1: "},
-		{`{ "Dhcp4": nothing }`, "f: is not read: f:1: "},
-		{`{ "DhcpDdns": {} }`, "f: has neither Dhcp4 nor Dhcp6"},
+		{"{\n", "f:1: it ends too early; the file is not read"},
+		{`{ "Dhcp4": nothing }`, "f:1: invalid character 'o' in literal null (expecting 'u'); the file is not read"},
+		{"{ \"Dhcp4\": {} }\n}", "f:2: something stands behind the closing brace"},
+		{`{ "DhcpDdns": {} }`, "f:1: has neither Dhcp4 nor Dhcp6"},
+		{`{ "Dhcp4": [] }`, "f:1: Dhcp4 is not read: want an object"},
+		{in(`"reservations": { "hw-address": "52:54:00:aa:00:01" }`), "f:3: reservations is not read: want a list"},
 		{"\n<?include \"x\"?>{}", "f:2: an included file is not read"},
 		{strings.Repeat("[", 100), "nested too deep"},
 		{`{ "Dhcp4": { "subnet4": [ { "subnet": "2001:db8::/64" } ] } }`, "f:1: the subnet \"2001:db8::/64\" is no prefix of its family"},
@@ -50,6 +53,27 @@ func TestMistakes(t *testing.T) {
 		r := Parse(compat.Input{Files: []compat.File{{Name: "f", Data: []byte(c.text)}}})
 		if !slices.ContainsFunc(r.Notes, func(n compat.Note) bool { return strings.Contains(n.String(), c.want) }) {
 			t.Errorf("%q: %v, want %q", c.text, r.Notes, c.want)
+		}
+	}
+}
+
+// TestHostname: the reservation's goes over an option's, and is told whole.
+func TestHostname(t *testing.T) {
+	for _, c := range []struct{ reserved, hostname, whole string }{
+		{`"hostname": "web"`, "web", ""},
+		{`"option-data": [ { "name": "host-name", "data": "db" } ]`, "db", ""},
+		{`"hostname": "web", "option-data": [ { "name": "host-name", "data": "db" } ]`, "web", ""},
+		{`"hostname": "web.example.net"`, "web", "7765622e6578616d706c652e6e6574"},
+	} {
+		text := `{ "Dhcp4": { "subnet4": [ { "subnet": "192.0.2.0/24", "reservations": [
+			{ "hw-address": "52:54:00:aa:00:01", "ip-address": "192.0.2.9", ` + c.reserved + ` } ] } ] } }`
+		r := Parse(compat.Input{Files: []compat.File{{Name: "f", Data: []byte(text)}}})
+		whole := ""
+		for _, o := range r.Hosts[0].DHCP4.Options {
+			whole += o.Value
+		}
+		if got := r.Hosts[0].Hostname; got != c.hostname || whole != c.whole {
+			t.Errorf("%s: %q, option 12 %q", c.reserved, got, whole)
 		}
 	}
 }
