@@ -83,7 +83,7 @@ func TestImportKinds(t *testing.T) {
 		{"isc-dhcpd", []string{"isc-dhcpd", sample("iscdhcpd", "dhcpd.conf"), sample("iscdhcpd", "dhcpd6.conf")}, "192.0.2.10/24", exitLeftOut, "dhcpd.conf:17: range"},
 		{"kea", []string{"kea", sample("kea", "kea-dhcp4.conf")}, "192.0.2.10/24", exitLeftOut, "kea-dhcp4.conf:32: hooks-libraries"},
 		{"dnsmasq", []string{"dnsmasq", sample("dnsmasq", "dnsmasq.conf"), "--server", "192.0.2.4/24"}, "192.0.2.10/24", exitLeftOut, "dnsmasq.conf:17: "},
-		{"libvirt", []string{"libvirt", sample("libvirt", "network.xml")}, "192.168.122.10/24", exitLeftOut, "network.xml:10: "},
+		{"libvirt", []string{"libvirt", sample("libvirt", "network.xml")}, "192.168.122.10/24", exitLeftOut, "network.xml:11: "},
 		{"nfdhcpd", []string{"nfdhcpd", nfdhcpdConf, nfdhcpd}, "192.0.2.10/24", exitLeftOut, "dhcp.dhcp_queue"},
 		{"nimbus", []string{"nimbus", nimbus, "--server", "192.0.2.4/24"}, "192.0.2.10/24", exitLeftOut, "dhcpd.conf:8: host other is not carried: no interface is known for MAC 52:54:00:aa:00:99"},
 	} {

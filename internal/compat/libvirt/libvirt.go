@@ -22,7 +22,7 @@ func Parse(in compat.Input) compat.Result {
 	for _, f := range in.Files {
 		top, err := load(f)
 		if err != nil {
-			r.Note(compat.Place{File: f.Name}, "is not read: %v", err)
+			r.Note(top.Place, "%v; the file is not read", err)
 			continue
 		}
 		networks, found := top.find("network"), top.find("domain")
@@ -47,7 +47,7 @@ func Names(files []compat.File, names compat.Names) []compat.Note {
 	for _, f := range files {
 		top, err := load(f)
 		if err != nil {
-			r.Note(compat.Place{File: f.Name}, "is not read: %v", err)
+			r.Note(top.Place, "%v; the file is not read", err)
 			continue
 		}
 		for _, d := range top.find("domain") {
@@ -190,6 +190,9 @@ func (net *network) fill(h *compat.Host, s *subnet, a netip.Addr) {
 	own := s.own.Addr()
 	h.Addresses = append(h.Addresses, netip.PrefixFrom(a, s.own.Bits()))
 	h.Domain = net.child("domain").attr("name")
+	if n, err := strconv.ParseUint(net.child("mtu").attr("size"), 10, 16); err == nil {
+		h.MTU = uint16(n)
+	}
 	if net.child("dns").attr("enable") != "no" {
 		h.DNS = append(h.DNS, own)
 	}

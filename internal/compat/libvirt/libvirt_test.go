@@ -45,7 +45,7 @@ func TestMistakes(t *testing.T) {
 		return "<network><name>n</name><ip address='192.0.2.1' prefix='24'><dhcp>\n" + dhcp + "</dhcp></ip></network>"
 	}
 	for _, c := range []struct{ text, want string }{
-		{"<network>\n<name>", "f: is not read: line 2: "},
+		{"<network>\n<name>", "f:2: unexpected EOF; the file is not read"},
 		{"<pool/>", "f:1: has neither a network nor a domain"},
 		{strings.Repeat("<a>", 70), "nested too deep"},
 		{"<network><ip address='192.0.2.1'/></network>", "f:1: network : an address without its netmask"},

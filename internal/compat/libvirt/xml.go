@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -51,7 +50,8 @@ func (n *node) attr(name string) string {
 // maxDepth bounds nesting.
 const maxDepth = 64
 
-// load reads the elements of a document; the returned node is around them.
+// load reads the elements of a document; the returned node is around them, and
+// at the place of the mistake if there is one.
 func load(f compat.File) (*node, error) {
 	d := xml.NewDecoder(bytes.NewReader(f.Data))
 	around := &node{Place: compat.Place{File: f.Name, Line: 1}}
@@ -63,7 +63,8 @@ func load(f compat.File) (*node, error) {
 			return around, nil
 		}
 		if err != nil {
-			return around, fmt.Errorf("line %d: %w", line, err)
+			around.Line = line
+			return around, plain(err)
 		}
 		top := open[len(open)-1]
 		switch e := t.(type) {
@@ -71,7 +72,8 @@ func load(f compat.File) (*node, error) {
 			n := element(e, compat.Place{File: f.Name, Line: line})
 			top.in = append(top.in, n)
 			if open = append(open, n); len(open) > maxDepth {
-				return around, fmt.Errorf("line %d: nested too deep", line)
+				around.Line = line
+				return around, errors.New("nested too deep")
 			}
 		case xml.EndElement:
 			open = open[:len(open)-1]
@@ -79,6 +81,14 @@ func load(f compat.File) (*node, error) {
 			top.text += strings.TrimSpace(string(e))
 		}
 	}
+}
+
+// plain is a mistake without its line, which is told before it.
+func plain(err error) error {
+	if s, ok := errors.AsType[*xml.SyntaxError](err); ok {
+		return errors.New(s.Msg)
+	}
+	return err
 }
 
 func element(e xml.StartElement, p compat.Place) *node {
