@@ -1,6 +1,8 @@
 package iscdhcpd
 
 import (
+	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,11 +15,23 @@ import (
 	"github.com/berth-net/berth/internal/nic"
 )
 
-// dhcpd's own defaults, for what a configuration leaves out (dhcpd.conf(5)).
+// dhcpd's own defaults, for what a configuration leaves out (dhcpd.conf(5),
+// and of the shortest lease its includes/dhcpd.h).
 const (
 	defaultLease = 43200
 	maxLease     = 86400
+	minLease     = 300
 )
+
+// Times are what dhcpd grants to who asks for no time, and at most. What is 0
+// is not configured. A lease is held below the longest one first, then above
+// the shortest, so that a configured 120 of at most 240 seconds gives 240.
+func Times(lease, longest, shortest compat.Time) (compat.Time, compat.Time) {
+	longest = cmp.Or(longest, maxLease)
+	shortest = cmp.Or(shortest, min(minLease, longest))
+	lease = max(min(cmp.Or(lease, defaultLease), longest), shortest)
+	return lease, max(lease, longest)
+}
 
 // identity is what a host's block says of who it is.
 type identity struct {
@@ -71,6 +85,9 @@ func (r *reader) identify(id *identity, st statement, own *scope) (err error) {
 	case "hardware":
 		if !strings.EqualFold(st.word(1), "ethernet") {
 			return errors.New("only Ethernet is carried")
+		}
+		if len(st.words) > 3 {
+			return errors.New("want one address and a semicolon")
 		}
 		id.mac, err = compat.MAC(st.word(2))
 	case "host-identifier":
@@ -144,7 +161,7 @@ func (r *reader) add(p compat.Place, name string, id identity, all []netip.Addr,
 		r.fill4(&h, set, s)
 		h.DHCP4.Off = id.silent
 		if on(set, "use-host-decl-names") && h.Hostname == "" {
-			h.Hostname = name
+			h.TellName(name)
 		}
 	} else {
 		r.fill6(&h, set)
@@ -177,12 +194,13 @@ func on(set settings, name string) bool {
 }
 
 func (r *reader) fill4(h *compat.Host, set settings, s *scope) {
+	if o, ok := set.options4[51]; ok {
+		r.Note(o.Place, "option dhcp-lease-time is not carried: dhcpd goes by default-lease-time")
+		delete(set.options4, 51)
+	}
 	r.Notes = append(r.Notes, h.Apply4(set.options4)...)
 	d := &h.DHCP4
-	if d.Lease == 0 {
-		d.Lease = r.seconds(set, "default-lease-time", defaultLease)
-		d.MaxLease = max(d.Lease, r.seconds(set, "max-lease-time", maxLease))
-	}
+	d.Lease, d.MaxLease = Times(r.seconds(set, "default-lease-time", 0), r.seconds(set, "max-lease-time", 0), r.seconds(set, "min-lease-time", 0))
 	if a, ok := r.address(set, "server-identifier"); ok {
 		d.ServerID = a
 	}
@@ -216,7 +234,17 @@ func (r *reader) fill6(h *compat.Host, set settings) {
 	valid := r.seconds(set, "default-lease-time", defaultLease)
 	// dhcpd.conf(5): 5/8 of the valid lifetime.
 	h.DHCP6.Valid, h.DHCP6.Preferred = valid, min(valid, r.seconds(set, "preferred-lifetime", valid/8*5))
+	h.DHCP6.T1, h.DHCP6.T2 = renewal(set, 58), renewal(set, 59)
 	h.RA.Mode = "site" // somebody else advertises on this link
+}
+
+// renewal is T1 or T2, which dhcpd takes from the options of DHCPv4 in DHCPv6
+// too; 0 if neither is said.
+func renewal(set settings, code uint16) compat.Time {
+	if o, ok := set.options4[code]; ok && len(o.Data) == 4 {
+		return compat.Time(binary.BigEndian.Uint32(o.Data))
+	}
+	return 0
 }
 
 func (r *reader) seconds(set settings, name string, otherwise compat.Time) compat.Time {
@@ -225,7 +253,7 @@ func (r *reader) seconds(set settings, name string, otherwise compat.Time) compa
 		return otherwise
 	}
 	n, err := strconv.ParseUint(st.word(1), 10, 32)
-	if err != nil {
+	if err != nil || len(st.words) > 2 {
 		r.Note(st.Place, "%s: not a number of seconds", st.text())
 		return otherwise
 	}
@@ -238,8 +266,9 @@ func (r *reader) address(set settings, name string) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	a, err := netip.ParseAddr(st.word(1))
-	if err != nil {
+	ok = err == nil && len(st.words) == 2
+	if !ok {
 		r.Note(st.Place, "%s: not an address; names are not looked up", st.text())
 	}
-	return a, err == nil
+	return a, ok
 }

@@ -86,6 +86,9 @@ func (r *reader) statement(st statement, s *scope, depth int) {
 		r.inner(st, s, depth)
 	case isParameter(keyword):
 		s.set(keyword, st)
+	case keyword == "min-lease-time":
+		s.set(keyword, st)
+		r.Note(st.Place, "%s is carried only for who asks for no time: %s", st.text(), why(&st))
 	case !isProcess(&st):
 		r.Note(st.Place, "%s is not carried: %s", st.text(), why(&st))
 	}

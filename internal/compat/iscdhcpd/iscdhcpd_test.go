@@ -51,6 +51,12 @@ func TestMistakes(t *testing.T) {
 		{"option host-name = pick-first-value(option host-name);", "its value is computed"},
 		{`include "other";`, `f:2: include "other" is not read`},
 		{"zone example.net. { primary 192.0.2.1; }", "f:2: zone example.net. is not carried: berth does not update DNS"},
+		{"option domain-name \"a\" option host-name \"b\"; host a { hardware ethernet 52:54:00:aa:00:01; fixed-address 192.0.2.9; }", "f:2: option domain-name is not carried: want one text and a semicolon"},
+		{"host a { hardware ethernet 52:54:00:aa:00:01\nfixed-address 192.0.2.9; }", "f:2: host a: hardware ethernet 52:54:00:aa:00:01 fixed-address 192.0.2.9: want one address and a semicolon"},
+		{"max-lease-time 600 next-server 192.0.2.1; host a { hardware ethernet 52:54:00:aa:00:01; fixed-address 192.0.2.9; }", "f:2: max-lease-time 600 next-server 192.0.2.1: not a number"},
+		{"next-server 192.0.2.1 filename x; host a { hardware ethernet 52:54:00:aa:00:01; fixed-address 192.0.2.9; }", "f:2: next-server 192.0.2.1 filename x: not an address"},
+		{"min-lease-time 900;", "f:2: min-lease-time 900 is carried only for who asks for no time"},
+		{"option dhcp-lease-time 900; host a { hardware ethernet 52:54:00:aa:00:01; fixed-address 192.0.2.9; }", "f:2: option dhcp-lease-time is not carried: dhcpd goes by default-lease-time"},
 		{strings.Repeat("group {\n", 40), "nested too deep"},
 	} {
 		r := Parse(compat.Input{Files: []compat.File{{Name: "f", Data: []byte(subnet + c.text)}}})
@@ -89,6 +95,34 @@ func TestServer(t *testing.T) {
 	in.Servers = []netip.Prefix{netip.MustParsePrefix("198.51.100.4/32"), netip.MustParsePrefix("192.0.2.4/24")}
 	if r := Parse(in); len(r.Notes) != 0 || r.Hosts[0].DHCP4.ServerID != netip.MustParseAddr("192.0.2.4") {
 		t.Errorf("given: %v %v", r.Notes, r.Hosts)
+	}
+}
+
+// TestTimes: what dhcpd 4.4.3 gave to a client that asked for no time.
+func TestTimes(t *testing.T) {
+	for _, c := range []struct{ lease, longest, shortest, want, most compat.Time }{
+		{0, 0, 0, 43200, 86400},
+		{600, 7200, 0, 600, 7200},
+		{120, 240, 0, 240, 240},
+		{120, 7200, 0, 300, 7200},
+		{0, 3600, 0, 3600, 3600},
+		{600, 7200, 900, 900, 7200},
+		{600, 7200, 9000, 9000, 9000},
+		{600, 7200, 60, 600, 7200},
+	} {
+		if lease, most := Times(c.lease, c.longest, c.shortest); lease != c.want || most != c.most {
+			t.Errorf("%d to %d, at least %d: %d of %d, want %d of %d", c.lease, c.longest, c.shortest, lease, most, c.want, c.most)
+		}
+	}
+}
+
+// TestRenewal6: T1 and T2 of DHCPv6 are options of DHCPv4's.
+func TestRenewal6(t *testing.T) {
+	const text = `option dhcp-renewal-time 100; subnet6 2001:db8:1::/64 {}
+host a { hardware ethernet 52:54:00:aa:00:01; fixed-address6 2001:db8:1::9; option dhcp-rebinding-time 200; }`
+	r := Parse(compat.Input{Files: []compat.File{{Name: "f", Data: []byte(text)}}})
+	if d := r.Hosts[0].DHCP6; d.T1 != 100 || d.T2 != 200 || len(r.Notes) > 0 {
+		t.Errorf("%+v %v", d, r.Notes)
 	}
 }
 

@@ -1,6 +1,7 @@
 package iscdhcpd
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -62,6 +63,9 @@ func (r *reader) value(into settings, o pending) {
 		}
 	}
 	data, err := definition.Kind.Encode(values)
+	if definition.Kind == compat.Text && len(values) > 1 {
+		err = errors.New("want one text and a semicolon")
+	}
 	if err != nil {
 		r.Note(o.Place, "option %s is not carried: %v", o.name, err)
 		return
