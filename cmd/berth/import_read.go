@@ -234,6 +234,8 @@ func (i *importer) nimbus(files []string) error {
 
 func (i *importer) nimbusEntry(p compat.Place, e nimbus.Entry) {
 	name, err := i.names.Of(e.Identity.MAC)
+	lease, longest := iscdhcpd.Times(compat.Time(e.Identity.Lease), compat.Time(e.Identity.MaxLease), 0)
+	e.Identity.Lease, e.Identity.MaxLease = nic.Seconds(lease), nic.Seconds(longest)
 	if err == nil {
 		var b nic.Binding
 		if b, err = e.On(name).ServedFrom(i.servers).Binding(); err == nil {
