@@ -9,6 +9,8 @@ import (
 	"github.com/berth-net/berth/internal/testenv"
 )
 
+func TestMain(m *testing.M) { testenv.Main(m) }
+
 func TestKernelSet(t *testing.T) {
 	ns := testenv.NewNS(t)
 	ns.Exec("ip", "link", "add", "tap7", "type", "veth", "peer", "name", "guest")
