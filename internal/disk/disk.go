@@ -1,7 +1,8 @@
 // Package disk writes small files so that a crash or a power failure leaves
-// the old or the new one, and never a part.
+// the old or the new one, and never a part; and tells what only trusted users
+// can have written.
 //
-// Not here: what is in them, and whose files are trusted (source/dir, store).
+// Not here: what is in the files.
 package disk
 
 import (

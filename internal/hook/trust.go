@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"syscall"
+
+	"github.com/berth-net/berth/internal/disk"
 )
 
 // Has reports whether an event has anything to run; what cannot be read counts
@@ -54,7 +54,7 @@ func (r *Runner) trusted(path string) error {
 		if err != nil {
 			return err
 		}
-		if err := check(st); err != nil {
+		if err := disk.Trusted(st); err != nil {
 			return fmt.Errorf("its directory %s: %w", d, err)
 		}
 	}
@@ -70,20 +70,5 @@ func (r *Runner) trusted(path string) error {
 	case st.Mode()&0o111 == 0:
 		return errors.New("it is not executable (chmod +x)")
 	}
-	return check(st)
-}
-
-// check refuses what somebody else could have written.
-func check(st fs.FileInfo) error {
-	if st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("mode %04o lets others write to it; remove that (chmod go-w)", st.Mode().Perm())
-	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return errors.New("its owner cannot be told")
-	}
-	if !slices.Contains([]uint32{0, uint32(os.Geteuid())}, sys.Uid) {
-		return fmt.Errorf("owned by user id %d, who is not trusted to write it", sys.Uid)
-	}
-	return nil
+	return disk.Trusted(st)
 }

@@ -19,7 +19,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -58,7 +57,7 @@ func Open(state string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := safe(st); err != nil {
+	if err := disk.Trusted(st); err != nil {
 		return nil, fmt.Errorf("open store: %s: %w", dir, err)
 	}
 	s := &Store{dir: dir}
@@ -204,7 +203,7 @@ func (s *Store) read(name string) (nic.Binding, error) {
 	if err != nil {
 		return nic.Binding{}, fmt.Errorf("%w: %w", errUnread, err)
 	}
-	if err := errors.Join(safe(st), regular(st)); err != nil {
+	if err := regular(st); err != nil {
 		return nic.Binding{}, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -219,6 +218,7 @@ func (s *Store) read(name string) (nic.Binding, error) {
 	return decode(name, data)
 }
 
+// regular refuses what is no file of ours.
 func regular(st fs.FileInfo) error {
 	switch {
 	case !st.Mode().IsRegular():
@@ -226,19 +226,7 @@ func regular(st fs.FileInfo) error {
 	case st.Size() > maxRecord:
 		return fmt.Errorf("%d bytes; no record has more than %d", st.Size(), maxRecord)
 	}
-	return nil
-}
-
-// safe refuses what somebody else could have written.
-func safe(st fs.FileInfo) error {
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || sys.Uid != 0 && sys.Uid != uint32(os.Geteuid()) {
-		return errors.New("owned by another user")
-	}
-	if st.Mode()&fs.ModeSymlink == 0 && st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("mode %04o lets others write to it; remove that (chmod go-w)", st.Mode().Perm())
-	}
-	return nil
+	return disk.Trusted(st)
 }
 
 func encode(b *nic.Binding) ([]byte, error) {

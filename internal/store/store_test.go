@@ -207,7 +207,7 @@ func TestUnsafeRecords(t *testing.T) {
 		"tap1 /nics/tap1.json: cannot be read: mode 0666 lets others write to it; remove that (chmod go-w); the NIC stays closed",
 		"tap2 /nics/tap2.json: cannot be read: not a regular file; the NIC stays closed",
 		"tap3 /nics/tap3.json: cannot be read: not a regular file; the NIC stays closed",
-		"tap4 /nics/tap4.json: cannot be read: owned by another user; the NIC stays closed",
+		"tap4 /nics/tap4.json: cannot be read: owned by user id 12345, who is not trusted to write it; the NIC stays closed",
 		"tap5 /nics/tap5.json: cannot be read: not a regular file; the NIC stays closed",
 	})
 }

@@ -10,20 +10,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-net/berth/internal/disk"
 	"github.com/berth-net/berth/internal/manifest"
 )
 
-// trust says whose files are read.
+// trust says whose files are read, besides root's and our own.
 type trust struct{ owners []uint32 }
 
-func (s *Source) trust() trust {
-	return trust{owners: append([]uint32{0, uint32(os.Geteuid())}, s.Owners...)}
-}
+func (s *Source) trust() trust { return trust{owners: s.Owners} }
 
 // list returns the names of the files to read, sorted.
 func (t trust) list(dir string, wanted func(string) bool) ([]string, reading) {
@@ -42,7 +40,7 @@ func (t trust) list(dir string, wanted func(string) bool) ([]string, reading) {
 	if err != nil {
 		return failed(err)
 	}
-	if err := t.check(st); err != nil {
+	if err := disk.Trusted(st, t.owners...); err != nil {
 		return failed(err)
 	}
 	names, err := f.Readdirnames(-1)
@@ -95,7 +93,7 @@ func (t trust) read(path string) ([]byte, error) {
 	if st, err = f.Stat(); err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", cause(err))
 	}
-	if err := errors.Join(regular(st), t.check(st), small(st), named(path)); err != nil {
+	if err := errors.Join(regular(st), disk.Trusted(st, t.owners...), small(st), named(path)); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, manifest.MaxFile+1))
@@ -119,21 +117,6 @@ func regular(st fs.FileInfo) error {
 		return errors.New("a socket; only regular files are read")
 	}
 	return errors.New("a device; only regular files are read")
-}
-
-// check refuses what somebody else could have written.
-func (t trust) check(st fs.FileInfo) error {
-	if st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("mode %04o lets others write to it; remove that (chmod go-w)", st.Mode().Perm())
-	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return errors.New("its owner cannot be told")
-	}
-	if !slices.Contains(t.owners, sys.Uid) {
-		return fmt.Errorf("owned by user id %d, who is not trusted to write it", sys.Uid)
-	}
-	return nil
 }
 
 func small(st fs.FileInfo) error {
