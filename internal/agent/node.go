@@ -405,19 +405,7 @@ func (a *Agent) audit(ctx context.Context, name string, after *nic.Binding) {
 	if w, ok := a.wants.ByNIC[name]; ok {
 		before = w.Binding
 	}
-	a.opt.Log.Info("binding changed", "nic", name, "actor", who.String(), "before", text(before), "after", text(after))
-}
-
-// text prints a binding in one line of the file format.
-func text(b *nic.Binding) string {
-	if b == nil {
-		return "none"
-	}
-	doc, err := manifest.Encode(b)
-	if err != nil {
-		return err.Error()
-	}
-	return string(doc)
+	a.tellChange(name, who.String(), before, after)
 }
 
 // Plan implements api.Planner.

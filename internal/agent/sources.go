@@ -135,11 +135,11 @@ func (a *Agent) tellChanges(before plan.Wants) {
 		if w.Binding.Origin.Source == socket || had && old.Answer == w.Answer {
 			continue
 		}
-		a.opt.Log.Info("binding changed", "nic", name, "actor", w.Binding.Origin.File, "before", text(old.Binding), "after", text(w.Binding))
+		a.tellChange(name, w.Binding.Origin.File, old.Binding, w.Binding)
 	}
 	for name, old := range before.ByNIC {
 		if _, still := a.wants.ByNIC[name]; !still && old.Binding.Origin.Source != socket {
-			a.opt.Log.Info("binding changed", "nic", name, "actor", old.Binding.Origin.File, "before", text(old.Binding), "after", "none")
+			a.tellChange(name, old.Binding.Origin.File, old.Binding, nil)
 		}
 	}
 }
