@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -17,6 +18,9 @@ import (
 
 // socket is the source of what the socket sets.
 const socket = "socket"
+
+// mostTold bounds the mistakes of one update that are told one by one.
+const mostTold = keptEvents / 16
 
 // firstWord is how long the sources have for it after the start.
 const firstWord = 10 * time.Second
@@ -66,12 +70,13 @@ func (a *Agent) takeUpdates() {
 			continue
 		}
 		changed = true
-		for _, p := range newProblems(old.Problems, s.Problems) {
-			a.opt.Log.Warn("binding rejected", "source", name, "nic", p.NIC, "err", p)
-			a.Add(api.Event{Time: s.at, NIC: p.NIC, Kind: "rejected", Text: p.Error()})
-		}
-		for _, p := range newProblems(old.Warnings, s.Warnings) {
+		a.tellProblems(name, newProblems(old.Problems, s.Problems), s.at)
+		notes, more := first(newProblems(old.Warnings, s.Warnings))
+		for _, p := range notes {
 			a.opt.Log.Warn("binding", "source", name, "nic", p.NIC, "note", p)
+		}
+		if more > 0 {
+			a.opt.Log.Warn("bindings have further notes", "source", name, "count", more)
 		}
 	}
 	a.news = a.news || changed
@@ -79,6 +84,26 @@ func (a *Agent) takeUpdates() {
 		a.news, a.sealed = false, a.allSpoke()
 		a.merge()
 	}
+}
+
+// tellProblems leaves a line and an event for each new mistake.
+func (a *Agent) tellProblems(name string, fresh []manifest.Problem, at time.Time) {
+	list, more := first(fresh)
+	for _, p := range list {
+		a.opt.Log.Warn("binding rejected", "source", name, "nic", p.NIC, "err", p)
+		a.Add(api.Event{Time: at, NIC: p.NIC, Kind: "rejected", Text: p.Error()})
+	}
+	if more > 0 {
+		a.opt.Log.Warn("further mistakes", "source", name, "count", more)
+		a.Add(api.Event{Time: at, Kind: "rejected", Text: fmt.Sprintf("%d further mistakes in source %s; the status lists them", more, name)})
+	}
+}
+
+// first returns those that are told one by one, and how many more there are:
+// they must wash out neither the log nor the history.
+func first(list []manifest.Problem) (told []manifest.Problem, more int) {
+	n := min(len(list), mostTold)
+	return list[:n], len(list) - n
 }
 
 // heard reports whether every source has said something, or has had its time.
