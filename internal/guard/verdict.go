@@ -371,7 +371,7 @@ func (r *Rules) checkIP4(f Frame, p *ip4) reason.Reason {
 	switch {
 	case p.bad:
 		return reason.IP4Malformed
-	case !r.owns(p.src) && !r.clientSource(f, p):
+	case !r.owns(p.src) && !r.clientSource(f, p) && !r.joinsUnnumbered(p):
 		return reason.IP4Spoof
 	case badOptions(f.Data[p.off+20 : p.off+p.ihl]):
 		return reason.IP4Options
@@ -398,6 +398,13 @@ func (r *Rules) clientSource(f Frame, p *ip4) bool {
 	}
 	op, ciaddr := p.bootp(f.Data)
 	return p.sport == portClient && op == 1 && ciaddr == p.src
+}
+
+// joinsUnnumbered permits the IGMPv3 report of an interface that has no address
+// yet (RFC 3376 section 4.2.13), such as keepalived's for a virtual MAC.
+func (r *Rules) joinsUnnumbered(p *ip4) bool {
+	return len(r.IP4) > 0 && p.src.IsUnspecified() && p.proto == protoIGMP && p.kind == 0x22 && !p.fragment() &&
+		p.dst == netip.AddrFrom4([4]byte{224, 0, 0, 22})
 }
 
 // badOptions permits what an honest host sends: padding and Router Alert

@@ -264,6 +264,14 @@ static __always_inline int client_source(const struct nic_rules *r, const struct
 	return p->sport == PORT_CLIENT && bootp_op(f, p) == 1 && bootp_ciaddr(f, p) == p->src;
 }
 
+/* joins_unnumbered permits the IGMPv3 report of an interface that has no
+ * address yet (RFC 3376 section 4.2.13). */
+static __always_inline int joins_unnumbered(const struct nic_rules *r, const struct ip4 *p)
+{
+	return (r->nip4 > 0 || r->flags & RULE_SET) && p->src == 0 && p->proto == IPPROTO_IGMP &&
+	       p->kind == 0x22 && !p->more && p->frag_off == 0 && p->dst == bpf_htonl(0xe0000016);
+}
+
 /* Only padding and Router Alert are an honest host's (RFC 2113, RFC 7126). */
 __noinline int bad_options(struct __sk_buff *skb, __u32 off, __u32 end)
 {
@@ -338,7 +346,7 @@ static __always_inline __u8 check_ip4(const struct nic_rules *r, const struct fr
 
 	if (p->bad)
 		return REASON_IP4_MALFORMED;
-	if (!owns_ip4(r, p->src) && !client_source(r, f, p))
+	if (!owns_ip4(r, p->src) && !client_source(r, f, p) && !joins_unnumbered(r, p))
 		return REASON_IP4_SPOOF;
 	if (p->ihl > 20 && bad_options(f->skb, f->off + 20, f->off + p->ihl))
 		return REASON_IP4_OPTIONS;
