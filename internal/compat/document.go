@@ -83,6 +83,15 @@ type DHCP6 struct {
 	BootURL     string      `json:"boot-url,omitempty"`
 }
 
+// SetLease sets the times as dnsmasq has them: both lifetimes are the lease, T1
+// is half of it and T2 seven eighths. Of an infinite one they are infinite.
+func (d *DHCP6) SetLease(t Time) {
+	d.Preferred, d.Valid, d.T1, d.T2 = t, t, t, t
+	if t != Time(nic.Infinite) {
+		d.T1, d.T2 = t/2, t/8*7
+	}
+}
+
 // RA has keys of ra.
 type RA struct {
 	Mode string `json:"mode,omitempty"`

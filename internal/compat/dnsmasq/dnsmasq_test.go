@@ -1,12 +1,14 @@
 package dnsmasq
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/berth-net/berth/internal/compat"
+	"github.com/berth-net/berth/internal/compat/carry"
 	"github.com/berth-net/berth/internal/compat/compattest"
 )
 
@@ -53,6 +55,40 @@ func TestMistakes(t *testing.T) {
 		r := Parse(compat.Input{Files: []compat.File{{Name: "f", Data: []byte(text)}}})
 		if !slices.ContainsFunc(r.Notes, func(n compat.Note) bool { return strings.Contains(n.String(), c.want) }) {
 			t.Errorf("%q: %v, want %q", c.text, r.Notes, c.want)
+		}
+	}
+}
+
+// TestDefaults6: dnsmasq names itself as the DNS server of IPv6, unless an
+// option says another or it serves no DNS.
+func TestDefaults6(t *testing.T) {
+	own := netip.MustParsePrefix("2001:db8:1::1/64")
+	const unknown = "it is the DNS server, which is not carried"
+	for _, c := range []struct {
+		text    string
+		servers []netip.Prefix
+		dns     []netip.Addr
+		told    string
+	}{
+		{"", []netip.Prefix{own}, []netip.Addr{own.Addr()}, ""},
+		{"", nil, nil, unknown},
+		{"port=0\n", []netip.Prefix{own}, nil, ""},
+		{"port=0\n", nil, nil, ""},
+		{"dhcp-option=option6:dns-server,[2001:db8::53]\n", nil, []netip.Addr{netip.MustParseAddr("2001:db8::53")}, ""},
+	} {
+		text := c.text + "domain=example.org\ndhcp-range=2001:db8:1::,static,64,infinite\ndhcp-host=52:54:00:aa:00:01,[::9]\n"
+		r := Parse(compat.Input{Files: []compat.File{{Name: "f", Data: []byte(text)}}, Servers: c.servers})
+		h := r.Hosts[0]
+		if !slices.Equal(h.DNS, c.dns) || h.Domain != "example.org" || h.DHCP6.T2 != h.DHCP6.Valid {
+			t.Errorf("%q: %+v", c.text, h.Document)
+		}
+		notes := fmt.Sprint(r.Notes)
+		if c.told == "" && len(r.Notes) > 0 || !strings.Contains(notes, c.told) {
+			t.Errorf("%q: %s, want %q", c.text, notes, c.told)
+		}
+		names := compattest.Names()
+		if _, bad := carry.Carry(r.Hosts, "", names); len(bad) > 0 {
+			t.Errorf("%q: %v", c.text, bad)
 		}
 	}
 }

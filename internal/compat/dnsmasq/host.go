@@ -170,10 +170,11 @@ func (r *reader) fill(h *compat.Host, s *scope, tags []string) {
 	six := s.subnet.Addr().Is6()
 	options := r.chosen(six, tags, own)
 	if six {
+		r.defaults(options, s, own, 23)
 		r.fill6(h, s, options)
 		return
 	}
-	r.defaults(options, s, own)
+	r.defaults(options, s, own, 3, 6)
 	r.Notes = append(r.Notes, h.Apply4(sent(options))...)
 	if _, set := options[15]; !set {
 		h.Domain = r.domain
@@ -192,20 +193,34 @@ func (r *reader) fill(h *compat.Host, s *scope, tags []string) {
 	}
 }
 
-// defaults are what dnsmasq says of itself where no option does.
-func (r *reader) defaults(options compat.Options, s *scope, own netip.Addr) {
+// defaults are what dnsmasq says of itself where no option does: router and DNS
+// server, of IPv6 the latter.
+func (r *reader) defaults(options compat.Options, s *scope, own netip.Addr, codes ...uint16) {
 	if !own.IsValid() {
-		if !s.untold {
-			s.untold = true
-			r.Note(s.Place, "subnet %v: dnsmasq's own address there is not in the file: it is the server identifier, and the router and the DNS server where no option says so; none of these is carried unless it is given", s.subnet)
-		}
+		r.unknown(options, s)
 		return
 	}
-	for _, code := range []uint16{3, 6} {
+	for _, code := range codes {
 		if _, set := options[code]; !set && (code == 3 || !r.noDNS) {
 			options[code] = compat.Option{Code: code, Data: own.AsSlice(), Place: s.Place}
 		}
 	}
+}
+
+// unknown tells once of a subnet that dnsmasq's own address is missing, if it
+// would be told.
+func (r *reader) unknown(options compat.Options, s *scope) {
+	_, set := options[23]
+	six := s.subnet.Addr().Is6()
+	switch {
+	case s.untold || six && (set || r.noDNS):
+		return
+	case six:
+		r.Note(s.Place, "subnet %v: dnsmasq's own address there is not in the file: it is the DNS server, which is not carried unless it is given", s.subnet)
+	default:
+		r.Note(s.Place, "subnet %v: dnsmasq's own address there is not in the file: it is the server identifier, and the router and the DNS server where no option says so; none of these is carried unless it is given", s.subnet)
+	}
+	s.untold = true
 }
 
 // sent leaves out what dhcp-option without a value takes away.
@@ -221,7 +236,8 @@ func sent(options compat.Options) compat.Options {
 
 func (r *reader) fill6(h *compat.Host, s *scope, options compat.Options) {
 	r.Notes = append(r.Notes, h.Apply6(sent(options))...)
-	h.DHCP6.Valid, h.DHCP6.Preferred = s.lease, s.lease
+	h.Domain = r.domain
+	h.DHCP6.SetLease(s.lease)
 	if !r.serveRA {
 		h.RA.Mode = "site" // somebody else advertises on this link
 	}

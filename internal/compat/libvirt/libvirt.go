@@ -214,7 +214,7 @@ func (net *network) fill(h *compat.Host, s *subnet, a netip.Addr) {
 // router6 is the bridge, whose MAC the network's XML has.
 func (net *network) router6(h *compat.Host, own netip.Addr, isolated bool) {
 	mac, err := compat.MAC(net.child("mac").attr("address"))
-	h.DHCP6.Preferred, h.DHCP6.Valid = dnsmasqLease6, dnsmasqLease6
+	h.DHCP6.SetLease(dnsmasqLease6)
 	if err == nil && !isolated {
 		h.Gateway6, h.GatewayMAC = own, mac
 	}
@@ -252,7 +252,7 @@ func (r *reader) lease(h *compat.Host, n *node, s *subnet) {
 	if h.Addresses[0].Addr().Is4() {
 		h.DHCP4.Lease, h.DHCP4.MaxLease = t, t
 	} else {
-		h.DHCP6.Preferred, h.DHCP6.Valid = t, t
+		h.DHCP6.SetLease(t)
 	}
 }
 
