@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv6"
 
 	"github.com/berth-net/berth/internal/testenv"
+	"github.com/berth-net/berth/internal/wire"
 )
 
 func oldServers6() []oldServer {
@@ -27,6 +30,20 @@ func oldServers6() []oldServer {
 		command: []string{"env", "KEA_PIDFILE_DIR={dir}", "KEA_LOCKFILE_DIR=none", "kea-dhcp6", "-c", "{dir}/kea.conf"},
 		args:    []string{"kea", "{dir}/kea.conf"},
 		allowed: allowed{"option 39": "the name is the binding's, Kea's is what the client calls itself"},
+	}, {
+		name:    "dnsmasq",
+		files:   map[string]string{"dnsmasq.conf": dnsmasqConf6},
+		command: []string{"dnsmasq", "--keep-in-foreground", "--conf-file={dir}/dnsmasq.conf", "--dhcp-leasefile={dir}/leases"},
+		patient: true,
+		args:    []string{"dnsmasq", "{dir}/dnsmasq.conf", "--server", "2001:db8:1::1/64"},
+		allowed: ofDnsmasq6(),
+	}, {
+		name:    "libvirt",
+		files:   map[string]string{"network.xml": libvirtNetwork6, "default.conf": libvirtConf6, "default.hostsfile": "id:{duid1},[2001:db8:1::11],web,20m\n", "default.addnhosts": ""},
+		command: []string{"dnsmasq", "--keep-in-foreground", "--conf-file={dir}/default.conf", "--leasefile-ro"},
+		patient: true,
+		args:    []string{"libvirt", "{dir}/network.xml"},
+		allowed: ofDnsmasq6(),
 	}}
 }
 
@@ -66,6 +83,66 @@ const keaConf6 = `{ "Dhcp6": {
 } }
 `
 
+const dnsmasqConf6 = `user=root
+interface=eth0
+bind-interfaces
+log-facility=-
+domain=example.org
+dhcp-range=2001:db8:1::,static,64,20m
+dhcp-host={vm1},[::11],web
+`
+
+const libvirtNetwork6 = `<network>
+  <name>default</name>
+  <forward mode='route'/>
+  <bridge name='virbr0' stp='on' delay='0'/>
+  <mac address='52:54:00:ff:00:01'/>
+  <domain name='vms.example.org'/>
+  <ip family='ipv6' address='2001:db8:1::1' prefix='64'>
+    <dhcp><host id='{duid1}' name='web' ip='2001:db8:1::11'><lease expiry='20'/></host></dhcp>
+  </ip>
+</network>
+`
+
+const libvirtConf6 = `strict-order
+user=root
+domain=vms.example.org
+expand-hosts
+pid-file={dir}/default.pid
+except-interface=lo
+bind-dynamic
+interface=eth0
+dhcp-range=2001:db8:1::1,static,64
+dhcp-hostsfile={dir}/default.hostsfile
+addn-hosts={dir}/default.addnhosts
+enable-ra
+log-facility=-
+`
+
+// renewal6 is the REQUEST that a guest sent made into a RENEW: its client does
+// so only after minutes.
+func renewal6(t *testing.T, ear *testenv.Sniffer) []byte {
+	t.Helper()
+	u, err := wire.ParseUDP6(ear.Wait(soon, "the REQUEST", dhcp6Of(dhcpv6.MessageTypeRequest)).Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Payload = slices.Clone(u.Payload)
+	u.Payload[0] = byte(dhcpv6.MessageTypeRenew)
+	u.Payload[3]++ // another transaction
+	return wire.AppendUDP6(nil, u)
+}
+
+// ofDnsmasq6 are the differences to dnsmasq.
+func ofDnsmasq6() allowed {
+	return allowed{
+		"option 13": "no status is Success (RFC 8415 21.13)",
+		"option 24": "a binding's domain is told in DHCPv6 too",
+		"option 25": "an IA_PD that gets nothing is told so (RFC 8415 18.3.2), dnsmasq leaves it out",
+		"option 39": "dnsmasq puts the name into its own DNS, berth into none (RFC 4704 4.1)",
+	}
+}
+
 // TestImportOfRealServers6 is the same of DHCPv6, with berthd made to have the
 // old server's DUID: a guest renews with that one and no other.
 func TestImportOfRealServers6(t *testing.T) {
@@ -77,6 +154,7 @@ func TestImportOfRealServers6(t *testing.T) {
 			server := old.start(s)
 			ear := testenv.Capture(t, vm.NS, "eth0")
 			vm.six(map[string]string{"accept_ra": "0"})
+			vm.leaseFile6(t)
 			dhclient6{}.start(t, vm)
 			waitLease(t, dhclient6{}, vm, "2001:db8:1::11", soon)
 			old.imported(s)
@@ -86,6 +164,9 @@ func TestImportOfRealServers6(t *testing.T) {
 			s.writeConfig()
 			s.start()
 			s.attach(vm.port)
+			if old.patient {
+				testenv.Inject(t, vm.NS, "eth0", renewal6(t, ear))
+			}
 			testenv.Wait(t, soon, "a REPLY of berth's", func() bool {
 				_, n := replies6(ear)
 				return n > seen
@@ -100,6 +181,18 @@ func TestImportOfRealServers6(t *testing.T) {
 			}
 			s.settled(vm.port)
 		})
+	}
+}
+
+// leaseFile6 makes dhclient's DUID that of {duid1}, a DUID-LL.
+func (g *guest) leaseFile6(t testing.TB) {
+	t.Helper()
+	text := `default-duid "\000\003\000\001`
+	for _, b := range g.mac {
+		text += fmt.Sprintf(`\%03o`, b)
+	}
+	if err := os.WriteFile(filepath.Join(g.dir, "dhclient6.leases"), []byte(text+"\";\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

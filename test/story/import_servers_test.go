@@ -28,6 +28,7 @@ type oldServer struct {
 	args    []string // of berth import
 	told    []string // what the import tells: the place's line and the text's beginning
 	clients []client // of vm1, vm2...
+	patient bool     // its clients renew only after minutes
 	allowed allowed
 }
 
@@ -278,7 +279,7 @@ func (o *oldServer) start(s *site) *process {
 func (o *oldServer) filler(s *site) *strings.Replacer {
 	pairs := []string{"{dir}", s.lan.dir}
 	for _, g := range s.vms {
-		pairs = append(pairs, "{"+g.port+"}", g.mac.String())
+		pairs = append(pairs, "{"+g.port+"}", g.mac.String(), "{du"+strings.Replace(g.port, "vm", "id", 1)+"}", "00:03:00:01:"+g.mac.String())
 	}
 	return strings.NewReplacer(pairs...)
 }
