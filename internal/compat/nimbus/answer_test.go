@@ -72,6 +72,7 @@ func TestAnswers(t *testing.T) {
 		{"all of it", fullAdd, ack + server + lease + mask + router + dns2 + hostname + broadcast + times},
 		{"one DNS server", strings.Replace(fullAdd, "192.0.2.54", "none", 1), ack + server + lease + mask + router + dns1 + hostname + broadcast + times},
 		{"no hostname", strings.Replace(fullAdd, " vm7 ", " none ", 1), ack + server + lease + mask + router + dns2 + broadcast + times},
+		{"a full hostname", strings.Replace(fullAdd, " vm7 ", " vm7.example.org ", 1), ack + server + lease + mask + router + dns2 + "0c0f766d372e6578616d706c652e6f7267" + broadcast + times},
 		{"no gateway", strings.Replace(fullAdd, " 192.0.2.1 ", " none ", 1), ack + server + lease + mask + dns2 + hostname + broadcast + times},
 		{
 			"all that may be left out", "add vm7-0 192.0.2.10 vif0.0 A2:AA:BB:00:00:07 none none none none none none",

@@ -139,6 +139,13 @@ type dhcp4 struct {
 	ServerID string      `json:"server-id,omitempty"`
 	Lease    compat.Time `json:"lease,omitzero"`
 	MaxLease compat.Time `json:"max-lease,omitzero"`
+	Options  []option    `json:"options,omitempty"`
+}
+
+type option struct {
+	Code  int    `json:"code"`
+	Type  string `json:"type"`
+	Value string `json:"value"`
 }
 
 func (i Identity) document() document {
@@ -151,6 +158,11 @@ func (i Identity) document() document {
 		Hostname: i.Hostname, Gateway: orNone(i.Gateway), Broadcast: orNone(i.Broadcast),
 		DNS: append([]netip.Addr{}, i.DNS...), ServedBy: "berth", Tags: i.Tags,
 		DHCP4: dhcp4{Off: i.Serve == Hush, Lease: compat.Time(i.Lease), MaxLease: compat.Time(i.MaxLease)},
+	}
+	// dhcpd gave a full name whole, and no domain for it.
+	if label, _, full := strings.Cut(i.Hostname, "."); full {
+		d.Hostname = label
+		d.DHCP4.Options = []option{{12, "string", i.Hostname}}
 	}
 	if i.ServerID.IsValid() {
 		d.DHCP4.ServerID = i.ServerID.String()
