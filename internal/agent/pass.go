@@ -22,6 +22,7 @@ import (
 func (a *Agent) pass() (pending bool) {
 	a.nextTry = time.Time{}
 	a.takeUpdates()
+	a.expireServers(time.Now())
 	a.takeHooks()
 	in, err := a.gather(a.wants)
 	if err != nil {

@@ -35,7 +35,17 @@ func (a *Agent) keepServers(before plan.Wants) {
 			a.servers[name] = remembered(a.servers[name], server{id, now.Add(longest(old.Binding))}, now)
 		}
 	}
+	a.expireServers(now)
+}
+
+// expireServers forgets the servers of leases that have ended, and tells the
+// plan of the others.
+func (a *Agent) expireServers(now time.Time) {
 	for name, list := range a.servers {
+		list = slices.DeleteFunc(list, func(s server) bool { return !now.Before(s.until) })
+		if a.servers[name] = list; len(list) == 0 {
+			delete(a.servers, name)
+		}
 		w, ok := a.wants.ByNIC[name]
 		if !ok {
 			continue

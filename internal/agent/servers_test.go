@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/plan"
 )
 
 func TestRememberedServers(t *testing.T) {
@@ -24,6 +25,23 @@ func TestRememberedServers(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"192.0.2.4", "192.0.2.6", "192.0.2.5"}, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+func TestServersExpire(t *testing.T) {
+	now := time.Unix(1000, 0)
+	id := netip.MustParseAddr("192.0.2.9")
+	a := &Agent{
+		servers: map[string][]server{"tap7": {{id, now.Add(time.Minute)}}, "gone": {{id, now.Add(time.Minute)}}},
+		wants:   plan.Wants{ByNIC: map[string]plan.Want{"tap7": {}}},
+	}
+	a.expireServers(now)
+	if got := a.wants.ByNIC["tap7"].Former; len(got) != 1 || got[0] != id {
+		t.Errorf("former servers %v, want %s", got, id)
+	}
+	a.expireServers(now.Add(time.Minute))
+	if got := a.wants.ByNIC["tap7"].Former; len(got) != 0 || len(a.servers) != 0 {
+		t.Errorf("former servers %v after their leases, %d remembered", got, len(a.servers))
 	}
 }
 

@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,17 +46,37 @@ func (a *Agent) watchShared(in plan.Input) {
 	for key, h := range now {
 		h.at = wall.Add(h.seen - clock)
 		now[key] = h
-		old, known := a.holders[key]
-		if known && old.nic == h.nic {
-			continue
-		}
-		text := fmt.Sprintf("holds %s of group %s now", key.addr, key.group)
-		if known {
-			text += ", taken over from NIC " + old.nic
-		}
-		a.Add(api.Event{Time: h.at, NIC: h.nic, Kind: "holder", Text: text})
+	}
+	for _, e := range takeovers(a.holders, now) {
+		a.Add(e)
 	}
 	a.holders = now
+}
+
+// takeovers are the events of addresses that moved, one for all that moved from
+// one NIC to another: guests choose how often that is, and how many.
+func takeovers(before, now map[sharedKey]holding) []api.Event {
+	type move struct{ group, from, to string }
+	moved := map[move][]netip.Addr{}
+	at := map[move]time.Time{}
+	for key, h := range now {
+		if old := before[key].nic; old != h.nic {
+			m := move{key.group, old, h.nic}
+			moved[m] = append(moved[m], key.addr)
+			at[m] = h.at
+		}
+	}
+	var events []api.Event
+	for m, addrs := range moved {
+		slices.SortFunc(addrs, netip.Addr.Compare)
+		text := fmt.Sprintf("holds %s of group %s now", strings.Trim(fmt.Sprint(addrs), "[]"), m.group)
+		if m.from != "" {
+			text += ", taken over from NIC " + m.from
+		}
+		events = append(events, api.Event{Time: at[m], NIC: m.to, Kind: "holder", Text: text})
+	}
+	slices.SortFunc(events, func(x, y api.Event) int { return cmp.Or(cmp.Compare(x.NIC, y.NIC), cmp.Compare(x.Text, y.Text)) })
+	return events
 }
 
 func anyShared(wants plan.Wants) bool {

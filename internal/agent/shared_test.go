@@ -12,6 +12,28 @@ import (
 	"github.com/berth-net/berth/internal/plan"
 )
 
+func TestTakeovers(t *testing.T) {
+	key := func(group, addr string) sharedKey { return sharedKey{group: group, addr: netip.MustParseAddr(addr)} }
+	before := map[sharedKey]holding{
+		key("web", "192.0.2.100"): {nic: "tap1"}, key("web", "192.0.2.101"): {nic: "tap1"}, key("web", "192.0.2.102"): {nic: "tap2"},
+	}
+	now := map[sharedKey]holding{
+		key("web", "192.0.2.101"): {nic: "tap2"}, key("web", "192.0.2.100"): {nic: "tap2"}, key("web", "192.0.2.102"): {nic: "tap2"},
+		key("db", "192.0.2.100"): {nic: "tap3"},
+	}
+	var got []string
+	for _, e := range takeovers(before, now) {
+		got = append(got, e.NIC+" "+e.Text)
+	}
+	want := []string{
+		"tap2 holds 192.0.2.100 192.0.2.101 of group web now, taken over from NIC tap1",
+		"tap3 holds 192.0.2.100 of group db now",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
 func TestHolderIsWhoAnnouncedLast(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.100")
 	sharing := func(network, group string) plan.Want {
