@@ -42,6 +42,9 @@ func (c *checker) sharedGroups() {
 		if j, dup := vrids[s.VRID]; dup && s.VRID != 0 {
 			c.bad(field+".vrid", fmt.Sprint(s.VRID), "the same virtual router as %s", at("shared", j))
 		}
+		if slices.Contains(s.VirtualMACs(), c.b.MAC) {
+			c.bad("mac", c.b.MAC.String(), "the virtual MAC of %s: whoever holds the address has it, so nobody has it alone", field+".vrid")
+		}
 		groups[s.Group], vrids[s.VRID] = i, i
 	}
 }
