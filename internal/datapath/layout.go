@@ -43,7 +43,7 @@ const (
 	maxInline  = 8 // more permitted sources than this go to the trie
 	maxTypes   = 8
 	maxVLANs   = 8
-	maxAnswers = 2 // of each family
+	maxAnswers = 2                // of each family
 	maxPeers   = nic.MaxPeers + 1 // the gateway
 	maxVRIDs   = nic.MaxShared
 	maxName    = 15

@@ -102,8 +102,14 @@ func (k *Kernel) Rules(index int) (guard.Rules, bool, error) {
 	r := decodeRules(v, inTrie, inTrie6)
 	if v.Flags&ruleShares != 0 {
 		r.Shared, err = k.sharesOf(uint32(index))
+		// A crash between the tables may have left what the rules no longer permit.
+		r.Shared = slices.DeleteFunc(r.Shared, func(a netip.Addr) bool { return !inAny(r.IP4, a) && !inAny(r.IP6, a) })
 	}
 	return r, true, err
+}
+
+func inAny(list []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func (k *Kernel) readSet(set uint32) []netip.Prefix {
