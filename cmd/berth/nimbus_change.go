@@ -25,11 +25,11 @@ func (a *app) nimbusAdd(cmd *cobra.Command, docs []document) error {
 			return a.takeBack(cmd, undo, err)
 		}
 		change, err := a.client().Set(cmd.Context(), d.nic, d.body, api.SetOptions{})
+		if change.Changed || err != nil && cmd.Context().Err() != nil { // interrupted, it may have been heard
+			undo = append(undo, back)
+		}
 		if err != nil {
 			return a.takeBack(cmd, undo, err)
-		}
-		if change.Changed {
-			undo = append(undo, back)
 		}
 		if change.Now, err = a.settle(cmd.Context(), d.nic, change.Now); err != nil {
 			return a.takeBack(cmd, undo, err)
