@@ -62,6 +62,12 @@ func (c *Call) replaces(last *Call) bool {
 	return c.Event == PostChange && last.Event == PostChange && c.Index == last.Index
 }
 
+// undoes reports whether neither of both need be run: what was queued last
+// has ended before anybody was told of it.
+func (c *Call) undoes(last *Call) bool {
+	return c.Event == PostDown && c.Index == last.Index && (last.Event == PostUp || last.Event == PostChange)
+}
+
 // Runner runs calls: those of one NIC one after the other, as they were
 // submitted. It is safe for concurrent use.
 type Runner struct {
@@ -90,11 +96,18 @@ func (r *Runner) Submit(c Call) {
 		if r.queue[i].NIC != c.NIC {
 			continue
 		}
-		if c.replaces(&r.queue[i]) {
+		last := r.queue[i]
+		if c.replaces(&last) {
 			r.queue[i] = c
 			return
 		}
-		break
+		if !c.undoes(&last) {
+			break
+		}
+		r.queue = slices.Delete(r.queue, i, i+1)
+		if last.Event == PostUp {
+			return
+		}
 	}
 	r.queue = append(r.queue, c)
 	r.work.Signal()

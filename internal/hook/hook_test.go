@@ -305,10 +305,16 @@ func TestHas(t *testing.T) {
 // One NIC's calls wait for each other, and no other NIC's do.
 func TestOneAtATimePerNIC(t *testing.T) {
 	s := newSite(t)
-	s.script("post-up.d/10-wait", `[ $BERTH_NIC != tap7 ] || while [ ! -e $OUT.go ]; do sleep 0.02; done`)
+	s.script("post-up.d/10-wait", `[ $BERTH_NIC != tap7 ] || touch $OUT.begun; [ $BERTH_NIC != tap7 ] || while [ ! -e $OUT.go ]; do sleep 0.02; done`)
 	s.script("post-down.d/10-say", `echo down $BERTH_NIC >> $OUT`)
 	s.run()
 	s.runner.Submit(hook.Call{Event: hook.PostUp, NIC: "tap7"})
+	for {
+		if _, err := os.Stat(s.out + ".begun"); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	s.runner.Submit(hook.Call{Event: hook.PostDown, NIC: "tap7"})
 	for i := range 20 {
 		name := fmt.Sprintf("tap%d", 100+i)
@@ -346,7 +352,8 @@ func TestOvertaken(t *testing.T) {
 		s.runner.Submit(c)
 	}
 	s.run()
-	want := []string{"pre-change 2 ", "post-up 3 ", "post-change 3 br1", "post-down 3 ", "post-change 4 ", "post-change 5 "}
+	// What came as 3 had gone again before anybody was told of it.
+	want := []string{"pre-change 2 ", "post-change 4 ", "post-change 5 "}
 	var got []string
 	for range len(want) + 1 {
 		if c := s.next().call; c.NIC == "tap7" {
@@ -374,5 +381,37 @@ func TestStopKills(t *testing.T) {
 	<-ended
 	if pid := strings.TrimSpace(s.said()); !gone(pid) {
 		t.Errorf("process %s still runs", pid)
+	}
+}
+
+// A NIC that comes and goes while its hooks run is told of once: what has ended
+// before anybody knew of it is left out, and nothing piles up.
+func TestComeAndGone(t *testing.T) {
+	s := newSite(t)
+	for _, event := range []string{"post-up", "post-change", "post-down"} {
+		s.script(event+".d/10-say", `echo $BERTH_EVENT $BERTH_IFINDEX >> $OUT`)
+	}
+	s.script("pre-up.d/10-wait", `while [ ! -e $OUT.go ]; do sleep 0.02; done; echo begun >> $OUT`)
+	submit := func(index int, events ...hook.Event) {
+		for _, e := range events {
+			s.runner.Submit(hook.Call{Event: e, NIC: "tap7", Index: index})
+		}
+	}
+	submit(7, hook.PreUp, hook.PostDown)
+	for i := range 1000 {
+		submit(8+i, hook.PostUp, hook.PostChange, hook.PostChange, hook.PostDown)
+	}
+	submit(2000, hook.PostUp, hook.PostChange)
+	if err := os.WriteFile(s.out+".go", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	for _, want := range []hook.Event{hook.PreUp, hook.PostDown, hook.PostUp, hook.PostChange} {
+		if r := s.next(); r.call.Event != want || r.err != nil {
+			t.Fatalf("%+v, %v, want %s", r.call, r.err, want)
+		}
+	}
+	if got, want := s.said(), "begun\npost-down 7\npost-up 2000\npost-change 2000\n"; got != want {
+		t.Errorf("ran %q, want %q", got, want)
 	}
 }
