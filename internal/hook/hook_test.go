@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -305,15 +306,15 @@ func TestHas(t *testing.T) {
 // One NIC's calls wait for each other, and no other NIC's do.
 func TestOneAtATimePerNIC(t *testing.T) {
 	s := newSite(t)
-	s.script("post-up.d/10-wait", `[ $BERTH_NIC != tap7 ] || touch $OUT.begun; [ $BERTH_NIC != tap7 ] || while [ ! -e $OUT.go ]; do sleep 0.02; done`)
+	if err := syscall.Mkfifo(s.out+".begun", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.script("post-up.d/10-wait", `[ $BERTH_NIC != tap7 ] || echo > $OUT.begun; [ $BERTH_NIC != tap7 ] || while [ ! -e $OUT.go ]; do sleep 0.02; done`)
 	s.script("post-down.d/10-say", `echo down $BERTH_NIC >> $OUT`)
 	s.run()
 	s.runner.Submit(hook.Call{Event: hook.PostUp, NIC: "tap7"})
-	for {
-		if _, err := os.Stat(s.out + ".begun"); err == nil {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+	if _, err := os.ReadFile(s.out + ".begun"); err != nil { // a FIFO: it waits for the script
+		t.Fatal(err)
 	}
 	s.runner.Submit(hook.Call{Event: hook.PostDown, NIC: "tap7"})
 	for i := range 20 {
