@@ -71,6 +71,9 @@ func base(path string) string {
 // rowOf finds the row that a field of the binding was made of: of the codes
 // that can be, the one with the value.
 func (c *client) rowOf(e *nic.FieldError) *Row {
+	if e.Field == "dhcp4.options" || e.Field == "dhcp6" {
+		return c.longest(e.Field == "dhcp6")
+	}
 	codes4, codes6 := c.codesOf(e.Field)
 	var first *Row
 	for i := range c.rows {
@@ -90,6 +93,18 @@ func (c *client) rowOf(e *nic.FieldError) *Row {
 		}
 	}
 	return first
+}
+
+// longest is the row of a table to shorten when all together are too long.
+func (c *client) longest(v6 bool) *Row {
+	var longest *Row
+	for i := range c.rows {
+		row := &c.rows[i]
+		if row.V6 == v6 && (longest == nil || len(printed(row.Value)) > len(printed(longest.Value))) {
+			longest = row
+		}
+	}
+	return longest
 }
 
 // has reports whether the row's value has an address or prefix in it, whose

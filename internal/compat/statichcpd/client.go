@@ -217,6 +217,10 @@ func duidOf(s string) (identifier, error) {
 
 // take reads one row.
 func (c *client) take(row *Row) {
+	if row.NoCode {
+		c.failColumn(row, "attr_code", row.CodeText, "must be a number")
+		return
+	}
 	a, known := c.attrs.of(row.V6, row.Code)
 	if !known {
 		c.fail(row, "not an allowed attribute; add it to %s", attributeKey(row.V6))

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
@@ -25,6 +26,8 @@ type Row struct {
 	HasGroup  bool   // false: NULL, or a database without the column
 	Client    string // column mac or duid
 	Code      int    // attr_code
+	NoCode    bool   // attr_code is no number but CodeText
+	CodeText  string
 	Value     any    // attr_val: int64, float64, string, []byte or nil
 	TooLong   int64  // the length in bytes of an attr_val that was not read; 0: it is in Value
 	RowID     int64
@@ -78,7 +81,12 @@ func newBuilder(cfg Config, attrs Attributes) (*builder, []manifest.Problem) {
 // configuration has.
 func (b *builder) served(rows []Row, r *Result) map[string][]Row {
 	byNIC, skipped := map[string][]Row{}, map[string]bool{}
+	var nameless []Row
 	for _, row := range rows {
+		if strings.TrimSpace(row.Interface) == "" {
+			nameless = append(nameless, row)
+			continue
+		}
 		if b.cfg.Interfaces != nil && !b.cfg.Interfaces.MatchString(row.Interface) {
 			skipped[row.Interface] = true
 			continue
@@ -89,6 +97,13 @@ func (b *builder) served(rows []Row, r *Result) map[string][]Row {
 		r.Notes = append(r.Notes, manifest.Problem{
 			File: b.cfg.Database, Field: "served_interface_regex", Value: b.cfg.Interfaces.String(),
 			Text: fmt.Sprintf("%d interfaces do not match and are not served, such as %s", n, sortedKeys(skipped)[0]),
+		})
+	}
+	if len(nameless) > 0 {
+		first := nameless[0]
+		r.Problems = append(r.Problems, manifest.Problem{
+			File: b.cfg.Database, Line: int(first.RowID), Column: 1, Field: first.table() + ".ifname",
+			Text: fmt.Sprintf("empty or NULL: %d such rows are of no interface; nobody is answered by them", len(nameless)),
 		})
 	}
 	return byNIC

@@ -211,7 +211,20 @@ func (t table) scan(rows *sql.Rows) (r compat.Row, size int, err error) {
 	r.Interface, r.Client = name.String, strings.TrimSpace(client.String)
 	r.Group, r.HasGroup = group.String, group.Valid
 	if n, ok := code.(int64); ok {
-		r.Code = int(n) // any other is 0, which no attribute has
+		r.Code = int(n)
+	} else {
+		r.NoCode, r.CodeText = true, short(code)
 	}
 	return r, size, nil
+}
+
+// short prints the beginning of a value for a message.
+func short(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "NULL"
+	case string, []byte:
+		return fmt.Sprintf("%.40s", v)
+	}
+	return fmt.Sprint(v)
 }
