@@ -28,8 +28,8 @@ type Row struct {
 	Code      int    // attr_code
 	NoCode    bool   // attr_code is no number but CodeText
 	CodeText  string
-	Value     any    // attr_val: int64, float64, string, []byte or nil
-	TooLong   int64  // the length in bytes of an attr_val that was not read; 0: it is in Value
+	Value     any   // attr_val: int64, float64, string, []byte or nil
+	TooLong   int64 // the length in bytes of an attr_val that was not read; 0: it is in Value
 	RowID     int64
 	V6        bool
 }

@@ -24,6 +24,12 @@ const (
 	maxBytes = 1 << 26 // of a table
 )
 
+// What Create mends.
+var (
+	errNoFile  = errors.New("there is no such file")
+	errNoTable = errors.New("not a database of statichcpd")
+)
+
 // database is the open file. A connection is kept because only by one that is
 // kept SQLite tells whether others have committed.
 type database struct {
@@ -69,7 +75,7 @@ func sound(path string) (os.FileInfo, error) {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("there is no such file")
+		return nil, errNoFile
 	case err != nil:
 		return nil, err
 	case !st.Mode().IsRegular():
@@ -114,7 +120,7 @@ func (d *database) rows(ctx context.Context) ([]compat.Row, error) {
 		case len(have) == 0 && t.v6:
 			continue // a statichcpd from before DHCPv6
 		case len(have) == 0:
-			return nil, fmt.Errorf("has no table %s: not a database of statichcpd", t.name)
+			return nil, fmt.Errorf("has no table %s: %w", t.name, errNoTable)
 		}
 		if out, err = t.read(ctx, tx, have["groupID"], out); err != nil {
 			return nil, fmt.Errorf("table %s: %w", t.name, err)

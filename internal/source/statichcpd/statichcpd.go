@@ -10,8 +10,11 @@ package statichcpd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"time"
@@ -31,6 +34,8 @@ const (
 	// cacheEvery bounds how often the last good versions are written while
 	// commits go on without a pause.
 	cacheEvery = 5 * time.Second
+	// locked is told of a database that a writer has to itself.
+	locked = "locked by a writer"
 )
 
 // Source is one database.
@@ -46,6 +51,7 @@ type Source struct {
 	version int64
 	read    bool // the open database was read at this version
 	last    map[string]nic.Binding
+	said    *source.Update // what the rows said; nil: they were not read, or cannot be any more
 	kept    disk.Kept
 	dirty   bool
 	saved   time.Time
@@ -117,11 +123,23 @@ func (s *Source) Run(ctx context.Context, publish func(source.Update)) error {
 	}
 }
 
-// Check reads the database once, without anything that was good before. It is
-// not for use beside Run.
+// Check reads the database once, without anything that was good before. What
+// Run would make first is no mistake. It is not for use beside Run.
 func (s *Source) Check() source.Update {
 	defer s.drop()
-	return s.look(context.Background())
+	ctx := context.Background()
+	if _, err := s.rows(ctx); s.Create && unmade(err) && isDir(filepath.Dir(s.Path)) {
+		p := manifest.Problem{File: s.Path, Text: fmt.Sprintf("%v: berthd makes the database when it starts", err)}
+		return source.Update{Source: compat.Source, Path: s.Path, Warnings: []manifest.Problem{p}}
+	}
+	return s.look(ctx)
+}
+
+func unmade(err error) bool { return errors.Is(err, errNoFile) || errors.Is(err, errNoTable) }
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
 }
 
 func (s *Source) start(ctx context.Context) {
@@ -166,10 +184,13 @@ func (s *Source) changed(ctx context.Context) bool {
 func (s *Source) look(ctx context.Context) source.Update {
 	u := source.Update{Source: compat.Source, Path: s.Path}
 	rows, err := s.rows(ctx)
-	if err != nil {
-		s.keepAll(&u, err)
-	} else {
+	switch {
+	case err == nil:
 		s.merge(&u, rows)
+	case busy(err) && s.said != nil:
+		s.waitFor(&u)
+	default:
+		s.keepAll(&u, err)
 	}
 	u.Problems = slices.Concat(u.Problems, s.createFailed, s.cacheFailed)
 	u.Bindings = slices.SortedFunc(maps.Values(s.last), func(a, b nic.Binding) int { return cmp.Compare(a.NIC, b.NIC) })
@@ -215,12 +236,20 @@ func (s *Source) rows(ctx context.Context) ([]compat.Row, error) {
 	return nil, err
 }
 
+// waitFor leaves everything as it was read last: what a writer that holds the
+// lock has not committed is not yet said.
+func (s *Source) waitFor(u *source.Update) {
+	*u = *s.said
+	u.Problems = append([]manifest.Problem{{File: s.Path, Text: locked}}, u.Problems...)
+}
+
 // keepAll leaves everything in force: a database that cannot be read says
 // nothing about any NIC.
 func (s *Source) keepAll(u *source.Update, err error) {
+	s.said = nil
 	text := fmt.Sprintf("cannot be read: %v", err)
 	if busy(err) {
-		text = "locked by a writer"
+		text = locked
 	}
 	p := manifest.Problem{File: s.Path, Text: text}
 	u.Problems = []manifest.Problem{p}
@@ -252,6 +281,8 @@ func (s *Source) merge(u *source.Update, rows []compat.Row) {
 	}
 	s.last = good
 	u.Problems, u.Warnings = r.Problems, r.Notes
+	said := *u
+	s.said = &said
 }
 
 // save writes the last good versions, if they have changed and were not

@@ -91,23 +91,44 @@ func TestSeenWhileCommitsGoOn(t *testing.T) {
 	}
 }
 
-// A writer that has the database to itself keeps neither Run nor Refresh, and
-// takes nothing away.
+// A writer that has the database to itself keeps neither Run nor Refresh. What
+// was read before it stands, with the mistakes that were in it.
 func TestExclusiveWriter(t *testing.T) {
 	path := made(t)
-	cli(t, path, "pragma journal_mode=delete;"+insert("tap1", mac1, "192.0.2.10"))
+	cli(t, path, "pragma journal_mode=delete;"+insert("tap1", mac1, "192.0.2.10")+insert("tap2", mac2, "192.0.2"))
 	r := started(t, path)
-	r.until("start", says("tap1 192.0.2.10/32"))
+	mistake := path + `:2:1: client_configuration.attr_code 256 "192.0.2": not an IPv4 address`
+	r.until("start", func(u source.Update) bool { return problems(u) == mistake })
 	release := hold(t, path)
-	u := r.until("lock", says("tap1 192.0.2.10/32 !"))
-	if got, want := problems(u), path+": locked by a writer"; got != want {
-		t.Errorf("problem %q, want %q", got, want)
+	u := r.until("lock", func(u source.Update) bool { return len(u.Problems) == 2 })
+	if got, want := problems(u), path+": locked by a writer\n"+mistake; got != want || nics(u) != "tap1 192.0.2.10/32" {
+		t.Errorf("%s, problems %q, want %q", nics(u), got, want)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := r.Refresh(ctx); err != nil {
 		t.Errorf("refresh: %v", err)
 	}
+	release()
+	r.until("release", says("tap1 192.0.2.99/32, tap2 192.0.2.98/32"))
+}
+
+// What a start has from before it is stale as long as a writer lets nothing be
+// read.
+func TestStartWhileLocked(t *testing.T) {
+	path := made(t)
+	cli(t, path, "pragma journal_mode=delete;"+insert("tap1", mac1, "192.0.2.10"))
+	cache := filepath.Join(t.TempDir(), "cache")
+	t.Run("before", func(t *testing.T) {
+		s := New(path, config(), compat.DefaultAttributes())
+		s.Cache = cache
+		run(t, s).until("start", says("tap1 192.0.2.10/32"))
+	})
+	release := hold(t, path)
+	s := New(path, config(), compat.DefaultAttributes())
+	s.Cache = cache
+	r := run(t, s)
+	r.until("lock", says("tap1 192.0.2.10/32 !"))
 	release()
 	r.until("release", says("tap1 192.0.2.99/32"))
 }
@@ -127,7 +148,7 @@ func hold(t *testing.T, path string) (commit func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintln(in, ".timeout 5000\nbegin exclusive; update client_configuration set attr_val='192.0.2.99'; select 'held';")
+	fmt.Fprintln(in, ".timeout 5000\nbegin exclusive; update client_configuration set attr_val='192.0.2.'||(100-rowid); select 'held';")
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "held\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
@@ -318,6 +339,31 @@ func TestCheckMissing(t *testing.T) {
 	u := New(filepath.Join(t.TempDir(), "none"), config(), compat.DefaultAttributes()).Check()
 	if got := problems(u); !strings.Contains(got, "there is no such file") || len(u.Bindings) != 0 {
 		t.Errorf("%s, %s", got, nics(u))
+	}
+}
+
+// What Run would make is no mistake to Check, which makes nothing itself.
+func TestCheckBeforeCreate(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.db")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		filepath.Join(dir, "none.db"): "",
+		empty:                         "",
+		"/nonexistent/dir/x.db":       "there is no such file",
+		dir:                           "not a regular file",
+	} {
+		s := New(path, config(), compat.DefaultAttributes())
+		s.Create = true
+		u := s.Check()
+		if got := problems(u); !strings.Contains(got, want) || (got == "") != (want == "") || (len(u.Warnings) == 1) != (want == "") {
+			t.Errorf("%s: problems %q, want %q; warnings %v", path, got, want, u.Warnings)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none.db")); err == nil {
+		t.Error("Check made the database")
 	}
 }
 
