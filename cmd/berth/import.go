@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -70,6 +72,9 @@ func (a *app) runImport(kind string, files []string, o importOptions) error {
 	if o.replace && o.out == "" {
 		return usage("--replace is for the files of --out")
 	}
+	if err := checkOut(o.out); err != nil {
+		return err
+	}
 	servers, err := prefixes(o.servers)
 	if err != nil {
 		return err
@@ -88,6 +93,23 @@ func (a *app) runImport(kind string, files []string, o importOptions) error {
 	carried, notes := carry.Distinct(i.carried)
 	i.notes = append(i.notes, notes...)
 	return a.writeImport(carried, i.notes, nets, o)
+}
+
+// checkOut looks for the directory of --out before anything is read.
+func checkOut(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	st, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--out %s: there is no such directory; make it first", dir)
+	case err != nil:
+		return fmt.Errorf("--out: %w", err)
+	case !st.IsDir():
+		return fmt.Errorf("--out %s: not a directory", dir)
+	}
+	return nil
 }
 
 // prefixes reads addresses with their subnet's length; without one, only the

@@ -190,6 +190,8 @@ func TestImportUsage(t *testing.T) {
 		{[]string{"kea", "x", "--replace"}, exitUsage, "--replace is for the files of --out"},
 		{[]string{"kea", "x", "--server", "gw"}, exitUsage, "--server gw is not an address"},
 		{[]string{"nfdhcpd", sample("kea", "kea-dhcp4.conf")}, exitError, "general.pidfile: missing"},
+		{[]string{"kea", "/nonexistent/x", "--out", "/nonexistent/out"}, exitError, "--out /nonexistent/out: there is no such directory; make it first"},
+		{[]string{"kea", "/nonexistent/x", "--out", sample("kea", "kea-dhcp4.conf")}, exitError, "kea-dhcp4.conf: not a directory"},
 		{[]string{"kea", "/nonexistent/x"}, exitError, "no such file"},
 		{[]string{"kea", sample("kea", "kea-dhcp4.conf"), "--interfaces", "/nonexistent/x"}, exitError, "no such file"},
 	} {
