@@ -37,7 +37,7 @@ func malformedRows(mac string) []malformed {
 	long := strings.Repeat("x", 70_000)
 	return []malformed{
 		{"an unknown code", add("200", "'x'"), []string{"attr_code 200", `"x"`, "not an allowed attribute"}},
-		{"a code that is no number", add("'dns'", "'192.0.2.53'"), []string{"attr_code", `"192.0.2.53"`}},
+		{"a code that is no number", add("'dns'", "'192.0.2.53'"), []string{"client_configuration.attr_code", `"dns"`, "must be a number"}},
 		{"a text for a number", add("26", "'large'"), []string{"attr_code 26", `"large"`, "must be an integer"}},
 		{"a number that is too large", add("26", "70000"), []string{"attr_code 26", `"70000"`, "65535"}},
 		{"a bad address", "update client_configuration set attr_val = '192.0.2.300' where ifname = 'vm1' and attr_code = 256;", []string{"attr_code 256", `"192.0.2.300"`, "not an IPv4 address"}},
@@ -50,7 +50,7 @@ func malformedRows(mac string) []malformed {
 		{"NULL", add("15", "null"), []string{"attr_code 15", "NULL"}},
 		{"a bad mask", "update client_configuration set attr_val = '255.0.255.0' where ifname = 'vm1' and attr_code = 1;", []string{"attr_code 1", `"255.0.255.0"`, "not a subnet mask"}},
 		{"a bad route", add("121", "'10.0.0.0/8 192.0.2.1'"), []string{"attr_code 121", "not a route"}},
-		{"a text that is too long", add("12", "'"+long+"'"), []string{"dhcp4.options", "1232 fit"}},
+		{"a text that is too long", add("12", "'"+long+"'"), []string{"attr_code 12", "1232 fit"}},
 		{"binary", add("12", "x'00ff10'"), []string{"attr_code 12", "UTF-8"}},
 		{"IPv6 in a bad place", "insert into client_v6configuration values ('vm1', null, '" + mac + "', 25, '2001:db8::/200');", []string{"client_v6configuration.attr_code 25", `"2001:db8::/200"`, "not an IPv6 prefix"}},
 	}
@@ -85,8 +85,9 @@ func TestStatichcpdMalformed(t *testing.T) {
 		c.waitState("vm1", api.InForce, 5*time.Second)
 	}
 	for _, name := range []string{"''", "null"} {
-		m := malformed{"the interface " + name, "insert into client_configuration values (" + name + ", null, '52:54:00:aa:00:09', 256, '192.0.2.19');", nil}
+		m := malformed{"the interface " + name, "insert into client_configuration values (" + name + ", null, '52:54:00:aa:00:09', 256, '192.0.2.19');", []string{"client_configuration.ifname", "empty or NULL"}}
 		c.sql(m.sql)
+		c.rejects(m)
 		c.waitState("vm1", api.InForce, 5*time.Second)
 		goOn(m.what)
 	}
