@@ -10,44 +10,6 @@ import (
 	"github.com/berth-net/berth/internal/compat/nimbus"
 )
 
-func TestParsePools(t *testing.T) {
-	files := []nimbus.File{
-		{Name: "network-pools/public", Data: []byte("# public addresses\n\n192.0.2.53\nvm1 192.0.2.10 192.0.2.1 192.0.2.255 255.255.255.0\nvm2 192.0.2.11 none none none A2:AA:BB:00:00:02\r\n")},
-		{Name: "network-pools/private", Data: []byte("none\n" +
-			"vm3 10.0.0.300 none none none\n" +
-			"none 10.0.0.4 none none none\n" +
-			"vm5 10.0.0.5 none none\n" +
-			"vm6 192.0.2.10 none none none\n" +
-			"vm7 10.0.0.7 none none none a2:aa:bb:00:00:02\n" +
-			"vm8 10.0.0.8 none none none\n")},
-		{Name: "network-pools/broken", Data: []byte("vm9 10.0.0.9 none none none\n")},
-		{Name: "network-pools/empty", Data: []byte("# nothing\n")},
-	}
-	pools, problems := nimbus.ParsePools(files)
-	want := []nimbus.Pool{
-		{Network: "public", DNS: addr("192.0.2.53"), Entries: []nimbus.PoolEntry{
-			{Hostname: "vm1", Address: addr("192.0.2.10"), Gateway: addr("192.0.2.1"), Broadcast: addr("192.0.2.255"), Bits: 24, Line: 4},
-			{Hostname: "vm2", Address: addr("192.0.2.11"), MAC: mac("a2:aa:bb:00:00:02"), Line: 5},
-		}},
-		{Network: "private", Entries: []nimbus.PoolEntry{{Hostname: "vm8", Address: addr("10.0.0.8"), Line: 7}}},
-	}
-	if diff := cmp.Diff(want, pools, comparable); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	wrong := []string{
-		`network-pools/private:2:1: ip "10.0.0.300": not an IPv4 address`,
-		`network-pools/private:3:1: hostname "none": needed`,
-		"network-pools/private:4:1: 4 words, want `hostname ip gateway broadcast mask [MAC]`",
-		`network-pools/private:5:1: ip "192.0.2.10": is at network-pools/public:4 already`,
-		`network-pools/private:6:1: MAC "a2:aa:bb:00:00:02": is at network-pools/public:5 already`,
-		`network-pools/broken:1:1: DNS "vm9 10.0.0.9 none none none": want one DNS server, or none: the whole pool is left out`,
-		"network-pools/empty: no line with the DNS server, or none: the whole pool is left out",
-	}
-	if diff := cmp.Diff(wrong, nimbus.Mistakes(problems).Lines()); diff != "" {
-		t.Errorf("problems (-want +got):\n%s", diff)
-	}
-}
-
 const dhcpdConf = `# the site's part
 ddns-update-style none;
 default-lease-time 120; max-lease-time 240;

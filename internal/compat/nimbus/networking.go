@@ -160,8 +160,8 @@ func (c *NetworksConf) apply(id Identity, bad *Mistakes) Identity {
 // maxVM leaves room for the index in an interface's name.
 const maxVM = 13
 
-// VMName checks a VM's name and lowers it: interfaces are called after it.
-func VMName(s string) (string, error) {
+// vmName checks a VM's name and lowers it: interfaces are called after it.
+func vmName(s string) (string, error) {
 	vm := strings.ToLower(s)
 	inside := func(r rune) bool { return r == '-' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' }
 	switch {
@@ -180,7 +180,7 @@ func VMName(s string) (string, error) {
 // Interface is the name that workspace-control gives the VM's NIC of this
 // index, counted from 0.
 func Interface(vm string, index int) (string, error) {
-	vm, err := VMName(vm)
+	vm, err := vmName(vm)
 	if err != nil {
 		return "", err
 	}

@@ -1,10 +1,11 @@
 // Package nimbus reads what the workspace service's node tools were given and
 // have left behind: the arguments of dhcp-config and ebtables-config, the NIC
-// string of workspace-control, networks.conf, network pools, and the entries
-// that dhcp-conf-alter wrote into dhcpd.conf. Each becomes a binding's document.
+// string of workspace-control, networks.conf, and the entries that
+// dhcp-conf-alter wrote into dhcpd.conf. Each becomes a binding's document.
 //
-// Not here: asking berthd, files, exit codes (cmd/berth), and the pickled
-// state of workspace-control, which only its own Python reads.
+// Not here: asking berthd, files, exit codes (cmd/berth), the service's own
+// network pools, and the pickled state of workspace-control, which only its
+// own Python reads.
 package nimbus
 
 import (

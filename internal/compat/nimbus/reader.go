@@ -95,3 +95,13 @@ func (r *reader) dns(fields map[string]string, order ...string) []netip.Addr {
 	}
 	return out
 }
+
+// first notes where a value is, and refuses it in a second place.
+func (r *reader) first(field, value string, seen map[string]string) bool {
+	if at, dup := seen[value]; dup {
+		r.fail(field, value, "is at %s already", at)
+		return false
+	}
+	seen[value] = fmt.Sprintf("%s:%d", r.file, r.line)
+	return true
+}
