@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strconv"
-	"strings"
 
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -24,13 +22,6 @@ func Encode(b *nic.Binding) ([]byte, error) {
 		return nil, fmt.Errorf("encode binding of NIC %s: %w", b.NIC, err)
 	}
 	return buf.Bytes(), nil
-}
-
-// EncodeYAML is Encode as YAML.
-func EncodeYAML(b *nic.Binding) []byte {
-	var w yamlWriter
-	w.block(reflect.ValueOf(rawOf(b)), 0)
-	return w.Bytes()
 }
 
 // rawOf is the inverse of builder.build.
@@ -190,13 +181,4 @@ func texts[T any](list []T, text func(T) string) []string {
 		out = append(out, text(v))
 	}
 	return out
-}
-
-// jsonText quotes a string; what is not UTF-8 never gets past nic.Validate.
-func jsonText(s string) string {
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes
-	return strings.TrimSuffix(buf.String(), "\n")
 }

@@ -237,33 +237,28 @@ func TestEncodeRoundTrip(t *testing.T) {
 		if err := nic.Validate(&want); err != nil {
 			t.Fatalf("seed %d: the generator made an invalid binding: %v", seed, err)
 		}
-		for form, encode := range map[string]func(*nic.Binding) ([]byte, error){
-			"json": Encode,
-			"yaml": func(b *nic.Binding) ([]byte, error) { return EncodeYAML(b), nil },
-		} {
-			text, err := encode(&want)
-			if err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			r := Resolved("f", text)
-			if len(r.Problems) > 0 || len(r.Bindings) != 1 {
-				t.Fatalf("seed %d %s: %v\n%s", seed, form, r.Problems, text)
-			}
-			want.Origin = nic.Origin{File: "f", Line: 1}
-			if d := cmp.Diff(want, r.Bindings[0], compareNetip()); d != "" {
-				t.Fatalf("seed %d %s: -want +got\n%s\n%s", seed, form, d, text)
-			}
-			if want.Network != "" {
-				continue
-			}
-			// Nothing is left for a network to fill in.
-			nets, _ := ParseNetworks("n", []byte("network: default\ngateway: 10.7.0.9\nmtu: 1400\ndns: [9.9.9.9]\ndomain: d.example\ndhcp4: {v6-only-wait: 1h, boot: {file: x}, boot-arch: {3: {file: y}}}\n"+
-				"served-by: site\nrouting: {table: 9, uplink: eth9}\ngateway6: fe80::9\ngateway-mac: 52:54:00:00:00:99\ncaptive-portal: http://x/\nlink-local: eui-64\nneighbours: server\n"+
-				"dhcp6: {t1: 1m, boot-url: 'http://x/', boot-args: [q], boot-arch: {3: 'http://y/'}, options: [{code: 77, type: int8, value: 1}], refresh: 1h}\n"+
-				"ra: {pref64: '64:ff9b::/96', routes: [{to: 'fc00::/7'}]}\nguard: {routers: ['fe80::5'], peers: ['02:00:00:00:00:09']}\n"))
-			if d := cmp.Diff(want, Parse("f", text, nets).Bindings[0], compareNetip()); d != "" {
-				t.Fatalf("seed %d %s: a network reaches what was resolved: -want +got\n%s", seed, form, d)
-			}
+		text, err := Encode(&want)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		r := Resolved("f", text)
+		if len(r.Problems) > 0 || len(r.Bindings) != 1 {
+			t.Fatalf("seed %d: %v\n%s", seed, r.Problems, text)
+		}
+		want.Origin = nic.Origin{File: "f", Line: 1}
+		if d := cmp.Diff(want, r.Bindings[0], compareNetip()); d != "" {
+			t.Fatalf("seed %d: -want +got\n%s\n%s", seed, d, text)
+		}
+		if want.Network != "" {
+			continue
+		}
+		// Nothing is left for a network to fill in.
+		nets, _ := ParseNetworks("n", []byte("network: default\ngateway: 10.7.0.9\nmtu: 1400\ndns: [9.9.9.9]\ndomain: d.example\ndhcp4: {v6-only-wait: 1h, boot: {file: x}, boot-arch: {3: {file: y}}}\n"+
+			"served-by: site\nrouting: {table: 9, uplink: eth9}\ngateway6: fe80::9\ngateway-mac: 52:54:00:00:00:99\ncaptive-portal: http://x/\nlink-local: eui-64\nneighbours: server\n"+
+			"dhcp6: {t1: 1m, boot-url: 'http://x/', boot-args: [q], boot-arch: {3: 'http://y/'}, options: [{code: 77, type: int8, value: 1}], refresh: 1h}\n"+
+			"ra: {pref64: '64:ff9b::/96', routes: [{to: 'fc00::/7'}]}\nguard: {routers: ['fe80::5'], peers: ['02:00:00:00:00:09']}\n"))
+		if d := cmp.Diff(want, Parse("f", text, nets).Bindings[0], compareNetip()); d != "" {
+			t.Fatalf("seed %d: a network reaches what was resolved: -want +got\n%s", seed, d)
 		}
 	}
 }

@@ -197,10 +197,13 @@ func TestDerivedAddress(t *testing.T) {
 	if r.Problems != nil {
 		t.Fatal(texts1(r.Problems))
 	}
-	text := string(EncodeYAML(&r.Bindings[0]))
-	for _, line := range []string{"  - 2001:db8:2:0:5054:ff:feaa:7/64\n", "link-local: eui-64\n"} {
-		if !strings.Contains(text, line) {
-			t.Errorf("no %q in\n%s", line, text)
+	text, err := Encode(&r.Bindings[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{`"addresses":["2001:db8:2:0:5054:ff:feaa:7/64"]`, `"link-local":"eui-64"`} {
+		if !strings.Contains(string(text), key) {
+			t.Errorf("no %s in\n%s", key, text)
 		}
 	}
 }
