@@ -93,10 +93,6 @@ func DefaultAttributes() Attributes {
 	}}
 }
 
-// ShippedAttributes is the list that the package of statichcpd adds to those
-// of IPv4.
-func ShippedAttributes() []Attribute { return []Attribute{{71, 100, IPV4}, {44, 100, IPV4}} }
-
 // With returns the lists with more added; of one code the last counts.
 func (a Attributes) With(v4, v6 []Attribute) Attributes {
 	return Attributes{V4: merge(a.V4, v4), V6: merge(a.V6, v6)}

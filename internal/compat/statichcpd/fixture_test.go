@@ -37,7 +37,10 @@ disable_ia_id = true
 	return cfg
 }
 
-func attributes() Attributes { return DefaultAttributes().With(ShippedAttributes(), nil) }
+// attributes are with the list that statichcpd's package adds to IPv4's.
+func attributes() Attributes {
+	return DefaultAttributes().With([]Attribute{{71, 100, IPV4}, {44, 100, IPV4}}, nil)
+}
 
 // row is one value: a row of tap7's guest.
 type row struct {

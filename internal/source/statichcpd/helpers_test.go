@@ -24,11 +24,11 @@ func config() compat.Config {
 	return cfg
 }
 
-// made creates a database as berth does.
+// made creates a database as berth does, with an attribute of a list.
 func made(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dhcp.db")
-	if err := Create(t.Context(), path, compat.DefaultAttributes().With(compat.ShippedAttributes(), nil)); err != nil {
+	if err := Create(t.Context(), path, compat.DefaultAttributes().With([]compat.Attribute{{Code: 44, Max: 100, Type: compat.IPV4}}, nil)); err != nil {
 		t.Fatal(err)
 	}
 	return path
