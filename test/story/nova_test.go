@@ -62,13 +62,15 @@ func (s *site) holder(port string, addr netip.Addr) string {
 	return "not shared"
 }
 
-// moves is what berth told of shared addresses, in order.
+// moves is what berth told of a shared address, in order. Those that moved at
+// the same time are told in one event.
 func (s *site) moves(addr netip.Addr) []string {
 	s.t.Helper()
 	all := []string{}
 	for _, e := range s.events() {
-		if e.Kind == "holder" && strings.Contains(e.Text, " "+addr.String()+" ") {
-			all = append(all, e.NIC+" "+e.Text)
+		list, rest, _ := strings.Cut(strings.TrimPrefix(e.Text, "holds "), " of group ")
+		if e.Kind == "holder" && slices.Contains(strings.Fields(list), addr.String()) {
+			all = append(all, fmt.Sprintf("%s holds %s of group %s", e.NIC, addr, rest))
 		}
 	}
 	return all
