@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,22 +100,54 @@ func TestImportKinds(t *testing.T) {
 	}
 }
 
+// TestImportStatichcpd: what the database has is carried over as berthd would
+// read it, and a client with a mistake is left out and told.
 func TestImportStatichcpd(t *testing.T) {
 	dir := t.TempDir()
 	db := filepath.Join(dir, "dhcp.db")
 	if err := statichcpd.Create(t.Context(), db, compat.DefaultAttributes()); err != nil {
 		t.Fatal(err)
 	}
-	conf := write(t, "statichcpd.conf", "[statichcpd]\ndhcp_db_filename = "+db+"\nserved_interface_regex = ^tap\n")
+	conf := write(t, "statichcpd.conf", "[statichcpd]\ndhcp_db_filename = "+db+"\nserved_interface_regex = ^tap\nuse_mac_as_client_duid = true\ndisable_ia_id = true\n")
 	_, msgs, code := imported(t, "statichcpd", conf)
 	if code != exitOK || !strings.Contains(msgs, "0 carried over, 0 left out") {
 		t.Errorf("an empty database: exit %d\n%s", code, msgs)
+	}
+	if out, err := exec.CommandContext(t.Context(), "sqlite3", "-bail", db, rowsOfStatichcpd).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	got, msgs, code := imported(t, "statichcpd", conf)
+	if code != exitLeftOut || !strings.Contains(msgs, "1 carried over, 1 left out") ||
+		!strings.Contains(msgs, `client_configuration.attr_code 256 "192.0.2.300": not an IPv4 address`) {
+		t.Errorf("exit %d\n%s", code, msgs)
+	}
+	cfg, attrs, _, _ := statichcpd.Load(conf)
+	u := statichcpd.New(db, cfg, attrs).Check()
+	if len(u.Bindings) != 1 {
+		t.Fatalf("%d bindings, %v", len(u.Bindings), u.Problems)
+	}
+	want, b := u.Bindings[0], got["tap7"]
+	want.Network = "" // each interface is one by itself there; without --network there is one
+	if want.Digest() != b.Digest() {
+		t.Errorf("carried over:\n%+v\nwant what berthd reads:\n%+v", b, want)
 	}
 	_, msgs, code = imported(t, "statichcpd", filepath.Join(dir, "none"))
 	if code != exitError || !strings.Contains(msgs, "cannot be read") {
 		t.Errorf("no file: exit %d\n%s", code, msgs)
 	}
 }
+
+// rowsOfStatichcpd are of one client with something of everything, and of one
+// with a bad address.
+const rowsOfStatichcpd = `with client(code, value) as (values
+  (256, '192.0.2.10'), (1, '255.255.255.0'), (3, '192.0.2.1'), (6, '192.0.2.53'), (6, '198.51.100.53'), (12, 'web'),
+  (15, 'example.org'), (26, 1450), (121, '198.51.100.0/24,192.0.2.254'), (47, 'scope'), (258, '192.0.2.2'))
+insert into client_configuration (ifname, groupID, mac, attr_code, attr_val)
+  select 'tap7', 'web', '52:54:00:aa:00:07', code, value from client;
+with client(code, value) as (values (3, '2001:db8::10'), (25, '2001:db8:100::/56'), (23, '2001:db8::53'), (259, 60), (260, 90), (261, 120), (262, 240))
+insert into client_v6configuration (ifname, groupID, duid, attr_code, attr_val)
+  select 'tap7', 'web', '52:54:00:aa:00:07', code, value from client;
+insert into client_configuration (ifname, groupID, mac, attr_code, attr_val) values ('tap8', null, '52:54:00:aa:00:08', 256, '192.0.2.300');`
 
 // TestImportToFiles: a file for each NIC, none overwritten unless that is said.
 func TestImportToFiles(t *testing.T) {
