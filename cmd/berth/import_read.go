@@ -21,6 +21,7 @@ import (
 	"github.com/berth-net/berth/internal/compat/libvirt"
 	"github.com/berth-net/berth/internal/compat/nfdhcpd"
 	"github.com/berth-net/berth/internal/compat/nimbus"
+	statichcpdconf "github.com/berth-net/berth/internal/compat/statichcpd"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/source/statichcpd"
@@ -139,6 +140,11 @@ func (i *importer) note(p compat.Place, text string) {
 	i.notes = append(i.notes, compat.Note{Place: p, Text: text})
 }
 
+// without leaves out what is told of keys that concerned the old process alone.
+func without(list []manifest.Problem, ofProcess func(key string) bool) []manifest.Problem {
+	return slices.DeleteFunc(list, func(p manifest.Problem) bool { return ofProcess(p.Field) })
+}
+
 func (i *importer) problems(list []manifest.Problem) {
 	for _, p := range list {
 		place := compat.Place{File: p.File, Line: p.Line}
@@ -164,7 +170,7 @@ func (i *importer) nfdhcpd(files []string) error {
 	if len(bad) > 0 {
 		return every(bad)
 	}
-	i.problems(warnings)
+	i.problems(without(warnings, nfdhcpd.OfProcess))
 	if files = files[1:]; len(files) == 0 {
 		files = []string{config.Datapath}
 	}
@@ -206,7 +212,7 @@ func (i *importer) statichcpd(files []string) error {
 	if len(bad) > 0 {
 		return every(bad)
 	}
-	i.problems(warnings)
+	i.problems(without(warnings, statichcpdconf.OfProcess))
 	u := statichcpd.New(config.Database, config, attributes).Check()
 	i.problems(u.Problems)
 	i.problems(u.Warnings)

@@ -72,6 +72,7 @@ nameservers = 2001:db8::53,
 // TestImportKinds: each kind's documents are bindings with their address.
 func TestImportKinds(t *testing.T) {
 	nfdhcpdConf := write(t, "nfdhcpd.conf", nfdhcpdConf)
+	broken := write(t, "tap8", "IP=192.0.2.11\nSUBNET=192.0.2.0/24\n")
 	nfdhcpd := write(t, "tap7", "IP=192.0.2.10\nMAC=52:54:00:aa:00:07\nINDEV=tap7\nSUBNET=192.0.2.0/24\nGATEWAY=192.0.2.1\nHOSTNAME=web\n")
 	nimbus := write(t, "dhcpd.conf", "subnet 192.0.2.0 netmask 255.255.255.0 {\n}\n# DHCP-CONFIG-AUTOMATIC-BEGINS\nhost web {\n  hardware ethernet 52:54:00:AA:00:07;\n  fixed-address 192.0.2.10;\n}\nhost other {\n  hardware ethernet 52:54:00:AA:00:99;\n  fixed-address 192.0.2.11;\n}\n")
 	for _, c := range []struct {
@@ -85,7 +86,8 @@ func TestImportKinds(t *testing.T) {
 		{"kea", []string{"kea", sample("kea", "kea-dhcp4.conf")}, "192.0.2.10/24", exitLeftOut, "kea-dhcp4.conf:32: hooks-libraries"},
 		{"dnsmasq", []string{"dnsmasq", sample("dnsmasq", "dnsmasq.conf"), "--server", "192.0.2.4/24"}, "192.0.2.10/24", exitLeftOut, "dnsmasq.conf:17: "},
 		{"libvirt", []string{"libvirt", sample("libvirt", "network.xml")}, "192.168.122.10/24", exitLeftOut, "network.xml:11: "},
-		{"nfdhcpd", []string{"nfdhcpd", nfdhcpdConf, nfdhcpd}, "192.0.2.10/24", exitLeftOut, "dhcp.dhcp_queue"},
+		{"nfdhcpd", []string{"nfdhcpd", nfdhcpdConf, nfdhcpd, broken}, "192.0.2.10/24", exitLeftOut, "tap8: MAC"},
+		{"nfdhcpd, all of it", []string{"nfdhcpd", nfdhcpdConf, nfdhcpd}, "192.0.2.10/24", exitOK, "1 carried over, 0 left out"},
 		{"nimbus", []string{"nimbus", nimbus, "--server", "192.0.2.4/24"}, "192.0.2.10/24", exitLeftOut, "dhcpd.conf:8: host other is not carried: no interface is known for MAC 52:54:00:aa:00:99"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,7 +110,7 @@ func TestImportStatichcpd(t *testing.T) {
 	if err := statichcpd.Create(t.Context(), db, compat.DefaultAttributes()); err != nil {
 		t.Fatal(err)
 	}
-	conf := write(t, "statichcpd.conf", "[statichcpd]\ndhcp_db_filename = "+db+"\nserved_interface_regex = ^tap\nuse_mac_as_client_duid = true\ndisable_ia_id = true\n")
+	conf := write(t, "statichcpd.conf", "[statichcpd]\ndhcp_db_filename = "+db+"\nserved_interface_regex = ^tap\nuse_mac_as_client_duid = true\ndisable_ia_id = true\ndisable_routing_with_rawsock = true\n")
 	_, msgs, code := imported(t, "statichcpd", conf)
 	if code != exitOK || !strings.Contains(msgs, "0 carried over, 0 left out") {
 		t.Errorf("an empty database: exit %d\n%s", code, msgs)

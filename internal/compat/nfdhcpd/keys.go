@@ -57,6 +57,14 @@ func confKeys() []confKey {
 	}
 }
 
+// OfProcess reports whether a key of nfdhcpd.conf was about nfdhcpd's process
+// alone, so that nothing is lost without it.
+func OfProcess(key string) bool {
+	return slices.ContainsFunc(confKeys(), func(k confKey) bool {
+		return k.name == key && (k.note == unused || k.note == queue || k.note == decide)
+	})
+}
+
 // one is the value of a key that takes one.
 func (s setting) one() (string, error) {
 	if s.list {

@@ -47,6 +47,10 @@ type setting struct {
 	set func(p *parser, key string, e entry)
 }
 
+// OfProcess reports whether a key of statichcpd.conf was about statichcpd's
+// process alone, so that nothing is lost without it.
+func OfProcess(key string) bool { return strings.HasPrefix(key, "disable_routing_with_") }
+
 func settings() []setting {
 	ignored := func(why string) func(*parser, string, entry) {
 		return func(p *parser, key string, e entry) {
