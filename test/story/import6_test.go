@@ -33,14 +33,14 @@ func oldServers6() []oldServer {
 	}, {
 		name:    "dnsmasq",
 		files:   map[string]string{"dnsmasq.conf": dnsmasqConf6},
-		command: []string{"dnsmasq", "--keep-in-foreground", "--conf-file={dir}/dnsmasq.conf", "--dhcp-leasefile={dir}/leases"},
+		command: []string{"dnsmasq", "--keep-in-foreground", "--pid-file=", "--conf-file={dir}/dnsmasq.conf", "--dhcp-leasefile={dir}/leases"},
 		patient: true,
 		args:    []string{"dnsmasq", "{dir}/dnsmasq.conf", "--server", "2001:db8:1::1/64"},
 		allowed: ofDnsmasq6(),
 	}, {
 		name:    "libvirt",
 		files:   map[string]string{"network.xml": libvirtNetwork6, "default.conf": libvirtConf6, "default.hostsfile": "id:{duid1},[2001:db8:1::11],web,20m\n", "default.addnhosts": ""},
-		command: []string{"dnsmasq", "--keep-in-foreground", "--conf-file={dir}/default.conf", "--leasefile-ro"},
+		command: []string{"dnsmasq", "--keep-in-foreground", "--pid-file=", "--conf-file={dir}/default.conf", "--leasefile-ro"},
 		patient: true,
 		args:    []string{"libvirt", "{dir}/network.xml"},
 		allowed: ofDnsmasq6(),

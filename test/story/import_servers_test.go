@@ -70,7 +70,7 @@ func oldServers() []oldServer {
 	}, {
 		name:    "libvirt",
 		files:   map[string]string{"network.xml": libvirtNetwork, "default.conf": libvirtConf, "default.hostsfile": libvirtHosts, "default.addnhosts": ""},
-		command: []string{"dnsmasq", "--keep-in-foreground", "--conf-file={dir}/default.conf", "--leasefile-ro"},
+		command: []string{"dnsmasq", "--keep-in-foreground", "--pid-file=", "--conf-file={dir}/default.conf", "--leasefile-ro"},
 		args:    []string{"libvirt", "{dir}/network.xml"},
 		told:    []string{"network.xml:11: network default: <range> "},
 		clients: []client{udhcpc{}, udhcpc{}},

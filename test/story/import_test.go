@@ -57,7 +57,7 @@ func TestImportOfDnsmasq(t *testing.T) {
 	if err := os.WriteFile(conf, fmt.Appendf(nil, oldConf, vm.mac, vm.addr), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	old := start(t, s.lan.NS, needTool(t, "dnsmasq"), "--keep-in-foreground", "--conf-file="+conf, "--dhcp-leasefile="+s.lan.dir+"/leases")
+	old := start(t, s.lan.NS, needTool(t, "dnsmasq"), "--keep-in-foreground", "--pid-file=", "--conf-file="+conf, "--dhcp-leasefile="+s.lan.dir+"/leases")
 	p := udhcpc{}.start(t, vm)
 	before := told(waitLease(t, udhcpc{}, vm, vm.addr.String(), soon))
 

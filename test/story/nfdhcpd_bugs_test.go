@@ -265,7 +265,7 @@ func TestNFDHCPDWithoutDaemon(t *testing.T) {
 	s.start()
 	s.bindFiles()
 	vm := s.vms[0]
-	start(t, s.lan.NS, needTool(t, "dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0",
+	start(t, s.lan.NS, needTool(t, "dnsmasq"), "--keep-in-foreground", "--pid-file=", "--conf-file=/dev/null", "--port=0", "--interface=eth0",
 		"--bind-interfaces", "--dhcp-authoritative", "--no-ping", "--log-facility=-", "--user=root",
 		"--dhcp-range=203.0.113.200,203.0.113.220,255.255.255.0,1h", "--dhcp-leasefile="+s.lan.dir+"/leases")
 	s.stop()

@@ -18,7 +18,7 @@ import (
 func dnsmasq(t testing.TB, g *guest, more ...string) *process {
 	t.Helper()
 	argv := []string{
-		needTool(t, "dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
+		needTool(t, "dnsmasq"), "--keep-in-foreground", "--pid-file=", "--conf-file=/dev/null", "--port=0", "--user=root",
 		"--dhcp-authoritative", "--no-ping", "--log-facility=-", "--log-dhcp", "--dhcp-leasefile=" + g.dir + "/leases",
 	}
 	return start(t, g.NS, append(argv, more...)...)

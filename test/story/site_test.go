@@ -92,7 +92,7 @@ func (s *site) managed() []string {
 // serveLAN starts the LAN's DHCP server, which would answer anybody.
 func (s *site) serveLAN() *process {
 	s.t.Helper()
-	return start(s.t, s.lan.NS, needTool(s.t, "dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null",
+	return start(s.t, s.lan.NS, needTool(s.t, "dnsmasq"), "--keep-in-foreground", "--pid-file=", "--conf-file=/dev/null",
 		"--port=0", "--interface=eth0", "--bind-interfaces", "--dhcp-authoritative", "--no-ping", "--log-facility=-",
 		"--dhcp-range=192.0.2.200,192.0.2.220,255.255.255.0,1h", "--dhcp-leasefile="+s.lan.dir+"/leases", "--user=root")
 }
