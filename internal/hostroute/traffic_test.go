@@ -198,7 +198,7 @@ func TestKernelPrepareLate(t *testing.T) {
 		return yes
 	}
 	addrs := func() string { return ns.Exec("ip", "-6", "addr", "show", "dev", "tap7") }
-	testenv.Wait(t, time.Second, "a link-local address", func() bool { return strings.Contains(addrs(), "fe80::") })
+	testenv.Wait(t, 10*time.Second, "a link-local address", func() bool { return strings.Contains(addrs(), "fe80::") })
 	if isPrepared() {
 		t.Error("as the kernel makes it, it is prepared already")
 	}

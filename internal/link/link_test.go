@@ -106,6 +106,22 @@ func compare(t testing.TB, ns *testenv.NS) {
 	}
 }
 
+// settled waits until both show the same: they look one after the other, and
+// carriers take their time.
+func settled(t testing.TB, ns *testenv.NS) {
+	t.Helper()
+	var diff string
+	defer func() {
+		if diff != "" {
+			t.Logf("Dump differs from iproute2 (-iproute2 +Dump):\n%s", diff)
+		}
+	}()
+	testenv.Wait(t, 10*time.Second, "ip and Dump to show the same", func() bool {
+		diff = diffTruth(t, ns)
+		return diff == ""
+	})
+}
+
 func diffTruth(t testing.TB, ns *testenv.NS) string {
 	t.Helper()
 	return cmp.Diff(truth(t, ns), dumpIn(t, ns), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
@@ -125,9 +141,8 @@ func TestKernelDump(t *testing.T) {
 		ip addr add 192.0.2.1 peer 192.0.2.2 dev veth1
 		ip -6 addr add fd00::1/64 dev veth1
 		ip link property add dev down0 altname tap99`)
-	testenv.Wait(t, time.Second, "states to settle", func() bool { return diffTruth(t, host) == "" })
-	compare(t, host)
-	compare(t, guest)
+	settled(t, host)
+	settled(t, guest)
 
 	got := one(t, host, "tap7")
 	want := plan.Link{
@@ -165,10 +180,10 @@ func TestKernelOperState(t *testing.T) {
 		{"down", "down"},
 	} {
 		ns.Exec("ip", "link", "set", "tap0", c.cmd)
-		testenv.Wait(t, time.Second, "tap0 "+c.want, func() bool { return one(t, ns, "tap0").OperState == c.want })
+		testenv.Wait(t, 10*time.Second, "tap0 "+c.want, func() bool { return one(t, ns, "tap0").OperState == c.want })
 	}
 	tap := testenv.Tap(t, ns, "tap1")
-	testenv.Wait(t, time.Second, "a held tap to be up or unknown", func() bool {
+	testenv.Wait(t, 10*time.Second, "a held tap to be up or unknown", func() bool {
 		s := one(t, ns, tap.Name).OperState
 		return s == "up" || s == "unknown"
 	})
@@ -203,7 +218,7 @@ func TestKernelChanges(t *testing.T) {
 	} {
 		before := wakes.Load()
 		host.Sh(step.cmd)
-		testenv.Wait(t, time.Second, "a wake for "+step.cmd, func() bool { return wakes.Load() > before })
+		testenv.Wait(t, 10*time.Second, "a wake for "+step.cmd, func() bool { return wakes.Load() > before })
 		if !step.want() {
 			t.Errorf("after %s the dump is %+v", step.cmd, dumpIn(t, host))
 		}
@@ -221,13 +236,13 @@ func run(t testing.TB, ns *testenv.NS, w *Watcher) *atomic.Int64 {
 		}
 	})
 	t.Cleanup(cancel)
-	testenv.Wait(t, time.Second, "the first wake", func() bool { return wakes.Load() == 1 })
+	testenv.Wait(t, 10*time.Second, "the first wake", func() bool { return wakes.Load() == 1 })
 	return &wakes
 }
 
 func TestKernelPeriod(t *testing.T) {
 	wakes := run(t, testenv.NewNS(t), &Watcher{Period: 5 * time.Millisecond})
-	testenv.Wait(t, time.Second, "wakes without events", func() bool { return wakes.Load() >= 5 })
+	testenv.Wait(t, 10*time.Second, "wakes without events", func() bool { return wakes.Load() >= 5 })
 }
 
 // batch makes iproute2 do many things in one process.
@@ -315,10 +330,10 @@ func TestKernelOverflow(t *testing.T) {
 	<-blocked
 	batch(t, ns, createStorm("a", 50))
 	close(flooded)
-	testenv.Wait(t, time.Second, "a wake for the loss", func() bool { return wakes.Load() > 1 })
+	testenv.Wait(t, 10*time.Second, "a wake for the loss", func() bool { return wakes.Load() > 1 })
 	before := wakes.Load()
 	ns.Exec("ip", "link", "set", "a7", "name", "last")
-	testenv.Wait(t, time.Second, "a wake for a later change", func() bool { return wakes.Load() > before })
+	testenv.Wait(t, 10*time.Second, "a wake for a later change", func() bool { return wakes.Load() > before })
 }
 
 func BenchmarkDump4000(b *testing.B) {

@@ -67,7 +67,7 @@ func TestKernelQuietLate(t *testing.T) {
 	ns := testenv.NewNS(t)
 	testenv.Tap(t, ns, "tap7")
 	addrs := func() string { return ns.Exec("ip", "-6", "addr", "show", "dev", "tap7") }
-	testenv.Wait(t, time.Second, "a link-local address", func() bool { return strings.Contains(addrs(), "fe80::") })
+	testenv.Wait(t, 10*time.Second, "a link-local address", func() bool { return strings.Contains(addrs(), "fe80::") })
 	quietIn(t, ns, "tap7")
 	if out := addrs(); out != "" {
 		t.Errorf("addresses are left:\n%s", out)

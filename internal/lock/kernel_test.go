@@ -226,7 +226,7 @@ func vandal(t *testing.T, cmd, damaged string) {
 	wakes := watch(t, ns, l)
 	before := wakes.Load()
 	ns.Exec("nft", cmd)
-	testenv.Wait(t, time.Second, "a wake", func() bool { return wakes.Load() > before })
+	testenv.Wait(t, 10*time.Second, "a wake", func() bool { return wakes.Load() > before })
 	d, err := l.Read()
 	switch {
 	case damaged == "" && (err != nil || d.Mark != 0):
@@ -254,7 +254,7 @@ func watch(t testing.TB, ns *testenv.NS, l *Lock) *atomic.Int64 {
 		}
 	})
 	t.Cleanup(cancel)
-	testenv.Wait(t, time.Second, "the subscription", func() bool { return wakes.Load() == 1 })
+	testenv.Wait(t, 10*time.Second, "the subscription", func() bool { return wakes.Load() == 1 })
 	return &wakes
 }
 
@@ -265,7 +265,7 @@ func TestKernelWatchLeavesOutItsOwn(t *testing.T) {
 	apply(t, l, sample())
 	apply(t, l, Desired{Mark: 1})
 	ns.Exec("nft", "add table ip foreign") // comes after ours on the same socket
-	testenv.Wait(t, time.Second, "the foreign change", func() bool { return wakes.Load() > 1 })
+	testenv.Wait(t, 10*time.Second, "the foreign change", func() bool { return wakes.Load() > 1 })
 	if got := wakes.Load(); got != 2 {
 		t.Errorf("%d wakes, want one for the start and one for the foreign change", got)
 	}
@@ -303,9 +303,9 @@ func TestKernelWatchSurvivesOverflow(t *testing.T) {
 		apply(t, l, Desired{Mark: 1 << i})
 	}
 	close(flooded)
-	testenv.Wait(t, time.Second, "a wake for the loss", func() bool { return wakes.Load() == 1 })
+	testenv.Wait(t, 10*time.Second, "a wake for the loss", func() bool { return wakes.Load() == 1 })
 	ns.Exec("nft", "add table ip later")
-	testenv.Wait(t, time.Second, "a wake for a later change", func() bool { return wakes.Load() == 2 })
+	testenv.Wait(t, 10*time.Second, "a wake for a later change", func() bool { return wakes.Load() == 2 })
 }
 
 func names(n int) []string {

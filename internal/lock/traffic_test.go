@@ -114,7 +114,7 @@ func (s *site) plug(t testing.TB, name string) {
 // forwarding waits for the port to learn and forward.
 func (s *site) forwarding(t testing.TB, name string) {
 	t.Helper()
-	testenv.Wait(t, time.Second, name+" to forward", func() bool {
+	testenv.Wait(t, 10*time.Second, name+" to forward", func() bool {
 		return strings.Contains(s.host.Exec("bridge", "link", "show", "dev", name), "state forwarding")
 	})
 }
@@ -164,7 +164,7 @@ func (s *site) stops(t testing.TB, l *Lock, name string) {
 	t.Helper()
 	before := drops(t, l)
 	f := s.send(t, name)
-	testenv.Wait(t, 2*time.Second, "the drop of "+name+"'s frame", func() bool { return drops(t, l) > before })
+	testenv.Wait(t, 10*time.Second, "the drop of "+name+"'s frame", func() bool { return drops(t, l) > before })
 	s.uplink.None("the frame of "+name, same(f))
 	if s.learned(spoof(s.sent)) {
 		t.Errorf("the bridge learned the source of a dropped frame of %s", name)
@@ -272,12 +272,12 @@ func TestKernelLinkLocalGroup(t *testing.T) {
 		testenv.Inject(t, s.guests[name], "eth0", f)
 	}
 	eapol("tap7", spoof(1))
-	testenv.Wait(t, time.Second, "the drop", func() bool { return drops(t, l) == 1 })
+	testenv.Wait(t, 10*time.Second, "the drop", func() bool { return drops(t, l) == 1 })
 	if s.learned(spoof(1)) {
 		t.Error("the bridge learned the source of a dropped frame")
 	}
 	eapol("tap9", spoof(2))
-	testenv.Wait(t, time.Second, "the guarded frame's source to be learned", func() bool { return s.learned(spoof(2)) })
+	testenv.Wait(t, 10*time.Second, "the guarded frame's source to be learned", func() bool { return s.learned(spoof(2)) })
 	if got := drops(t, l); got != 1 {
 		t.Errorf("%d drops, want 1", got)
 	}
@@ -432,7 +432,7 @@ func TestKernelRouted(t *testing.T) {
 
 	before := drops(t, l)
 	say4and6(t, closed, 7, "closed")
-	testenv.Wait(t, time.Second, "both drops", func() bool { return drops(t, l) >= before+2 })
+	testenv.Wait(t, 10*time.Second, "both drops", func() bool { return drops(t, l) >= before+2 })
 	say4and6(t, guarded, 9, "guarded")
 	say4and6(t, unmanaged, 5, "unmanaged")
 	got := heard(t, c, 4)
@@ -466,7 +466,7 @@ func TestKernelRoutedARP(t *testing.T) {
 			replies.Wait(time.Second, "the host's answer", isReply)
 			continue
 		}
-		testenv.Wait(t, time.Second, "the drop", func() bool { return drops(t, l) > before })
+		testenv.Wait(t, 10*time.Second, "the drop", func() bool { return drops(t, l) > before })
 		replies.None("an answer", isReply)
 		if out := host.Exec("ip", "neigh", "show", "dev", name); strings.Contains(out, "10.0.7.2") {
 			t.Errorf("the host learned from a dropped request: %s", out)

@@ -23,6 +23,8 @@ type console struct {
 type results struct {
 	exit     string
 	verdicts map[string]string // by test: PASS, FAIL, SKIP
+	said     []string          // by the test that runs
+	failed   []string          // what those that failed have said
 	wantTCX  int               // how often a test said that it needs tcx
 }
 
@@ -37,7 +39,17 @@ func (r *results) with(verdict string) (tests []string) {
 	return tests
 }
 
+// judge notes a test's verdict, and what it said if it failed.
+func (r *results) judge(test, verdict string) {
+	r.verdicts[test] = verdict
+	if verdict == "FAIL" {
+		r.failed = append(append(r.failed, test), r.said...)
+	}
+	r.said = nil
+}
+
 var (
+	runLine     = regexp.MustCompile(`^=== RUN `)
 	verdictLine = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+)`)
 	needsTCX    = regexp.MustCompile(`: tcx needs Linux 6\.6, this is `)
 	// trouble is what the kernel prints even when it is to be quiet.
@@ -56,7 +68,9 @@ func readConsole(text string) console {
 		verdict := verdictLine.FindStringSubmatch(line)
 		switch {
 		case verdict != nil:
-			current.verdicts[verdict[2]] = verdict[1]
+			current.judge(verdict[2], verdict[1])
+		case runLine.MatchString(line):
+			current.said = nil
 		case needsTCX.MatchString(line):
 			current.wantTCX++
 		case trouble.MatchString(line):
@@ -67,6 +81,7 @@ func readConsole(text string) console {
 			name, code, _ := strings.Cut(rest, " ")
 			c.suites[name].exit = code
 		default:
+			current.said = append(current.said, line)
 			c.note(word, rest)
 		}
 	}

@@ -151,8 +151,8 @@ func checkVerdicts(t *testing.T, r *results, s suite) {
 	if r.exit != "0" {
 		t.Errorf("ended with %q, want 0", r.exit)
 	}
-	if failed := r.with("FAIL"); len(failed) > 0 {
-		t.Errorf("failed:\n%s", strings.Join(failed, "\n"))
+	if len(r.failed) > 0 {
+		t.Errorf("failed:\n%s", strings.Join(r.failed, "\n"))
 	}
 	for _, name := range s.pass {
 		if r.verdicts[name] != "PASS" {
