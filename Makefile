@@ -12,7 +12,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 CACHE := $(CURDIR)/.cache
 LINT := $(CACHE)/bin/golangci-lint
 LINT_VERSION := v2.15.0
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 
 .PHONY: all build install demo test deps lint generate generate-check modules unit race kernel fuzz cross bench clean
 
@@ -72,7 +72,7 @@ race:
 
 # Layers 3 and 4: wires, real clients, a guest, the built binaries.
 kernel:
-	go test -timeout 30m -p 1 ./test/...
+	go test -timeout 30m -p 2 ./test/...
 
 fuzz:
 	test/fuzz.sh $(FUZZTIME)
