@@ -151,7 +151,7 @@ func (r *room) startSite() error {
 	if err := r.write("site.conf", siteConf); err != nil {
 		return err
 	}
-	_, err := r.start("dnsmasq", siteDHCP, "dnsmasq", "--keep-in-foreground", "--pid-file=", "--conf-file="+r.path("site.conf"),
+	_, err := r.start("dnsmasq", siteDHCP, "dnsmasq", "--keep-in-foreground", "--conf-file="+r.path("site.conf"),
 		"--user=root", "--port=0", "--no-ping", "--log-facility=-",
 		"--dhcp-leasefile="+r.path("dnsmasq.leases"), "--pid-file="+r.path("dnsmasq.pid"))
 	return err
