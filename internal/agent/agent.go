@@ -175,7 +175,7 @@ func New(opt Options) (*Agent, error) {
 func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return a.opt.Kernel.Run(ctx, datapath.Handlers{Punt: a.punt, Sample: a.reportSample})
+		return a.opt.Kernel.Run(ctx, datapath.Handlers{Punt: a.punt, Sample: a.reportSample, Exchange: a.reportKernel})
 	})
 	g.Go(func() error { return a.opt.Links.Run(ctx, a.Wake) })
 	g.Go(func() error { return a.opt.Lock.Watch(ctx, a.Wake) })

@@ -97,6 +97,18 @@ func (a *Agent) punt(p datapath.Punt) {
 	a.answerer.Punt(p.Index, answerer.Packet{Reason: p.Reason, Frame: p.Frame})
 }
 
+// reportKernel is told of some of what the kernel has answered by itself: all
+// that an honest guest does.
+func (a *Agent) reportKernel(x datapath.Exchange) {
+	e := answerer.Exchange{
+		Index: x.Index, NIC: a.view.Load().name(x.Index), Request: x.Request, Answer: x.Answer, XID: x.XID, Reason: x.Reason,
+	}
+	if x.Address.IsValid() {
+		e.Addresses = []netip.Prefix{x.Address}
+	}
+	a.reportExchange(e)
+}
+
 // reportExchange is told of every message. Nothing of it is logged: what
 // a guest can cause at will is counted, and kept in a bounded history.
 func (a *Agent) reportExchange(x answerer.Exchange) {

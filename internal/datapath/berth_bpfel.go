@@ -13,6 +13,61 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type berthAnswer4 struct {
+	_          structs.HostLayout
+	Digest     uint64
+	Mac        uint64
+	Own        uint32
+	Server     uint32
+	NextServer uint32
+	Flags      uint32
+	Lease      uint32
+	Most       uint32
+	T1         uint32
+	T2         uint32
+	Link       uint16
+	Nbasics    uint8
+	Pad        uint8
+	Basics     [12]uint8
+	Names      struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Fqdn [2]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Pieces [40]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Slot [256]uint8
+	Data struct {
+		_ structs.HostLayout
+		B [1024]uint8
+	}
+	_ [4]byte
+}
+
+type berthExchange struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Kind    uint8
+	Bits    uint8
+	Pad     uint16
+	Xid     uint32
+	Pad2    uint32
+	AtNs    uint64
+	Addr    struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+}
+
 type berthLocal struct {
 	_      structs.HostLayout
 	Holder uint32
@@ -117,7 +172,9 @@ type berthNicState struct {
 		_   structs.HostLayout
 		Val uint32
 	}
-	Pad       uint32
+	Told      uint32
+	ToldNs    uint64
+	Exchanges [32]uint64
 	TokensNs  uint64
 	FilledNs  uint64
 	FromGuest uint64
@@ -184,18 +241,24 @@ type berthShareKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	berthMapLocals       = "locals"
-	berthMapNics         = "nics"
-	berthMapPunts        = "punts"
-	berthMapSamples      = "samples"
-	berthMapSets         = "sets"
-	berthMapSets6        = "sets6"
-	berthMapShares       = "shares"
-	berthMapStates       = "states"
-	berthProgFromGuest   = "from_guest"
-	berthProgToGuest     = "to_guest"
-	berthVarUnusedPunt   = "unused_punt"
-	berthVarUnusedSample = "unused_sample"
+	berthMapAnswerers      = "answerers"
+	berthMapAnswers4       = "answers4"
+	berthMapLocals         = "locals"
+	berthMapNics           = "nics"
+	berthMapPunts          = "punts"
+	berthMapSamples        = "samples"
+	berthMapScratches      = "scratches"
+	berthMapSets           = "sets"
+	berthMapSets6          = "sets6"
+	berthMapShares         = "shares"
+	berthMapStates         = "states"
+	berthMapTold           = "told"
+	berthProgAnswerDhcp4   = "answer_dhcp4"
+	berthProgFromGuest     = "from_guest"
+	berthProgToGuest       = "to_guest"
+	berthVarUnusedExchange = "unused_exchange"
+	berthVarUnusedPunt     = "unused_punt"
+	berthVarUnusedSample   = "unused_sample"
 )
 
 // loadBerth returns the embedded CollectionSpec for berth.
@@ -240,30 +303,36 @@ type berthSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type berthProgramSpecs struct {
-	FromGuest *ebpf.ProgramSpec `ebpf:"from_guest"`
-	ToGuest   *ebpf.ProgramSpec `ebpf:"to_guest"`
+	AnswerDhcp4 *ebpf.ProgramSpec `ebpf:"answer_dhcp4"`
+	FromGuest   *ebpf.ProgramSpec `ebpf:"from_guest"`
+	ToGuest     *ebpf.ProgramSpec `ebpf:"to_guest"`
 }
 
 // berthMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type berthMapSpecs struct {
-	Locals  *ebpf.MapSpec `ebpf:"locals"`
-	Nics    *ebpf.MapSpec `ebpf:"nics"`
-	Punts   *ebpf.MapSpec `ebpf:"punts"`
-	Samples *ebpf.MapSpec `ebpf:"samples"`
-	Sets    *ebpf.MapSpec `ebpf:"sets"`
-	Sets6   *ebpf.MapSpec `ebpf:"sets6"`
-	Shares  *ebpf.MapSpec `ebpf:"shares"`
-	States  *ebpf.MapSpec `ebpf:"states"`
+	Answerers *ebpf.MapSpec `ebpf:"answerers"`
+	Answers4  *ebpf.MapSpec `ebpf:"answers4"`
+	Locals    *ebpf.MapSpec `ebpf:"locals"`
+	Nics      *ebpf.MapSpec `ebpf:"nics"`
+	Punts     *ebpf.MapSpec `ebpf:"punts"`
+	Samples   *ebpf.MapSpec `ebpf:"samples"`
+	Scratches *ebpf.MapSpec `ebpf:"scratches"`
+	Sets      *ebpf.MapSpec `ebpf:"sets"`
+	Sets6     *ebpf.MapSpec `ebpf:"sets6"`
+	Shares    *ebpf.MapSpec `ebpf:"shares"`
+	States    *ebpf.MapSpec `ebpf:"states"`
+	Told      *ebpf.MapSpec `ebpf:"told"`
 }
 
 // berthVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type berthVariableSpecs struct {
-	UnusedPunt   *ebpf.VariableSpec `ebpf:"unused_punt"`
-	UnusedSample *ebpf.VariableSpec `ebpf:"unused_sample"`
+	UnusedExchange *ebpf.VariableSpec `ebpf:"unused_exchange"`
+	UnusedPunt     *ebpf.VariableSpec `ebpf:"unused_punt"`
+	UnusedSample   *ebpf.VariableSpec `ebpf:"unused_sample"`
 }
 
 // berthObjects contains all objects after they have been loaded into the kernel.
@@ -286,26 +355,34 @@ func (o *berthObjects) Close() error {
 //
 // It can be passed to loadBerthObjects or ebpf.CollectionSpec.LoadAndAssign.
 type berthMaps struct {
-	Locals  *ebpf.Map `ebpf:"locals"`
-	Nics    *ebpf.Map `ebpf:"nics"`
-	Punts   *ebpf.Map `ebpf:"punts"`
-	Samples *ebpf.Map `ebpf:"samples"`
-	Sets    *ebpf.Map `ebpf:"sets"`
-	Sets6   *ebpf.Map `ebpf:"sets6"`
-	Shares  *ebpf.Map `ebpf:"shares"`
-	States  *ebpf.Map `ebpf:"states"`
+	Answerers *ebpf.Map `ebpf:"answerers"`
+	Answers4  *ebpf.Map `ebpf:"answers4"`
+	Locals    *ebpf.Map `ebpf:"locals"`
+	Nics      *ebpf.Map `ebpf:"nics"`
+	Punts     *ebpf.Map `ebpf:"punts"`
+	Samples   *ebpf.Map `ebpf:"samples"`
+	Scratches *ebpf.Map `ebpf:"scratches"`
+	Sets      *ebpf.Map `ebpf:"sets"`
+	Sets6     *ebpf.Map `ebpf:"sets6"`
+	Shares    *ebpf.Map `ebpf:"shares"`
+	States    *ebpf.Map `ebpf:"states"`
+	Told      *ebpf.Map `ebpf:"told"`
 }
 
 func (m *berthMaps) Close() error {
 	return _BerthClose(
+		m.Answerers,
+		m.Answers4,
 		m.Locals,
 		m.Nics,
 		m.Punts,
 		m.Samples,
+		m.Scratches,
 		m.Sets,
 		m.Sets6,
 		m.Shares,
 		m.States,
+		m.Told,
 	)
 }
 
@@ -313,20 +390,23 @@ func (m *berthMaps) Close() error {
 //
 // It can be passed to loadBerthObjects or ebpf.CollectionSpec.LoadAndAssign.
 type berthVariables struct {
-	UnusedPunt   *ebpf.Variable `ebpf:"unused_punt"`
-	UnusedSample *ebpf.Variable `ebpf:"unused_sample"`
+	UnusedExchange *ebpf.Variable `ebpf:"unused_exchange"`
+	UnusedPunt     *ebpf.Variable `ebpf:"unused_punt"`
+	UnusedSample   *ebpf.Variable `ebpf:"unused_sample"`
 }
 
 // berthPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadBerthObjects or ebpf.CollectionSpec.LoadAndAssign.
 type berthPrograms struct {
-	FromGuest *ebpf.Program `ebpf:"from_guest"`
-	ToGuest   *ebpf.Program `ebpf:"to_guest"`
+	AnswerDhcp4 *ebpf.Program `ebpf:"answer_dhcp4"`
+	FromGuest   *ebpf.Program `ebpf:"from_guest"`
+	ToGuest     *ebpf.Program `ebpf:"to_guest"`
 }
 
 func (p *berthPrograms) Close() error {
 	return _BerthClose(
+		p.AnswerDhcp4,
 		p.FromGuest,
 		p.ToGuest,
 	)

@@ -16,6 +16,8 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-net/berth/internal/reason"
 )
 
 // DefaultDir is where the maps and links are pinned.
@@ -46,19 +48,31 @@ type maps struct {
 	Shares  *ebpf.Map `ebpf:"shares"`
 	Punts   *ebpf.Map `ebpf:"punts"`
 	Samples *ebpf.Map `ebpf:"samples"`
+	Told    *ebpf.Map `ebpf:"told"`
+
+	Answers4  *ebpf.Map `ebpf:"answers4"`
+	Answerers *ebpf.Map `ebpf:"answerers"`
 }
 
 func (m *maps) all() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		berthMapNics: m.Nics, berthMapStates: m.States, berthMapSets: m.Sets,
 		berthMapSets6: m.Sets6, berthMapLocals: m.Locals, berthMapShares: m.Shares,
-		berthMapPunts: m.Punts, berthMapSamples: m.Samples,
+		berthMapPunts: m.Punts, berthMapSamples: m.Samples, berthMapTold: m.Told,
+		berthMapAnswers4: m.Answers4, berthMapAnswerers: m.Answerers,
 	}
 }
 
 type programs struct {
 	FromGuest *ebpf.Program `ebpf:"from_guest"`
 	ToGuest   *ebpf.Program `ebpf:"to_guest"`
+
+	DHCP4 *ebpf.Program `ebpf:"answer_dhcp4"`
+}
+
+// answerers are the programs that answer, by what a frame was taken for.
+func (p *programs) answerers() map[reason.Reason]*ebpf.Program {
+	return map[reason.Reason]*ebpf.Program{reason.DHCP4: p.DHCP4}
 }
 
 // Open loads the program under dir, taking over the maps and links that an
@@ -99,6 +113,9 @@ func (k *Kernel) prepare() (err error) {
 		k.ids[d] = id
 	}
 	k.tcx = haveTCX(k.progs.FromGuest)
+	if err := k.enableAnswers(); err != nil {
+		return err
+	}
 	return k.adopt()
 }
 
@@ -167,6 +184,9 @@ func (k *Kernel) Close() error {
 		errs = append(errs, m.Close())
 	}
 	errs = append(errs, k.progs.FromGuest.Close(), k.progs.ToGuest.Close())
+	for _, p := range k.progs.answerers() {
+		errs = append(errs, p.Close())
+	}
 	return errors.Join(errs...)
 }
 

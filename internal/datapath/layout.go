@@ -13,7 +13,7 @@ import (
 
 // layout is the version of the pinned maps' shape. Maps of another version
 // live in another directory and are never touched by this program.
-const layout = "v3"
+const layout = "v4"
 
 // The bits of nic_rules.flags, as in bpf/berth.h.
 const (

@@ -150,7 +150,7 @@ func newOracle(t testing.TB) *oracle {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}})
+		done <- k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}, Exchange: func(Exchange) {}})
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -5,10 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-net/berth/internal/reason"
 )
@@ -32,31 +35,52 @@ type Punt struct {
 // Handlers receive what the kernel hands up. Each is called from one
 // goroutine; the bytes are theirs only until they return.
 type Handlers struct {
-	Punt   func(Punt)
-	Sample func(Sample)
+	Punt     func(Punt)
+	Sample   func(Sample)
+	Exchange func(Exchange)
 }
 
-// Run reads both rings until ctx ends.
+// Run reads the rings until ctx ends.
 func (k *Kernel) Run(ctx context.Context, h Handlers) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return readRing(ctx, k.maps.Punts, func(b []byte) {
+		return readRing(ctx, k.maps.Punts, 0, func(b []byte) {
 			if p, ok := parsePunt(b); ok {
 				h.Punt(p)
 			}
 		})
 	})
 	g.Go(func() error {
-		return readRing(ctx, k.maps.Samples, func(b []byte) {
+		return readRing(ctx, k.maps.Samples, 0, func(b []byte) {
 			if s, ok := parseSample(b); ok {
 				h.Sample(s)
+			}
+		})
+	})
+	g.Go(func() error {
+		// The program wakes nobody for what is dealt with.
+		return readRing(ctx, k.maps.Told, tellEvery, func(b []byte) {
+			if x, ok := parseExchange(b, sinceBoot()); ok {
+				h.Exchange(x)
 			}
 		})
 	})
 	return g.Wait()
 }
 
-func readRing(ctx context.Context, m *ebpf.Map, f func([]byte)) error {
+// tellEvery is how often the ring of exchanges is looked into.
+const tellEvery = 50 * time.Millisecond
+
+// sinceBoot reads the clock of bpf_ktime_get_ns.
+func sinceBoot() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return time.Duration(ts.Nano())
+}
+
+// readRing hands every record of a ring to f: when the program wakes the
+// reader, or every so often if every is not 0.
+func readRing(ctx context.Context, m *ebpf.Map, every time.Duration, f func([]byte)) error {
 	r, err := ringbuf.NewReader(m)
 	if err != nil {
 		return fmt.Errorf("open ring %s: %w", m, err)
@@ -65,9 +89,15 @@ func readRing(ctx context.Context, m *ebpf.Map, f func([]byte)) error {
 	defer stop()
 	var rec ringbuf.Record
 	for {
+		if every > 0 && r.AvailableBytes() == 0 {
+			r.SetDeadline(time.Now().Add(every))
+		}
 		if err := r.ReadInto(&rec); err != nil {
 			if errors.Is(err, ringbuf.ErrClosed) {
 				return nil
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				continue
 			}
 			return fmt.Errorf("read ring %s: %w", m, err)
 		}

@@ -188,7 +188,7 @@ func (k *Kernel) Forget(index int) error {
 	errs := []error{k.dropLinks(index), ignoreGone(k.removeFilters(index))}
 	key := uint32(index)
 	old, err := k.lookupRules(key)
-	return errors.Join(append(errs, err, ignoreMissing(k.maps.Nics.Delete(&key)),
+	return errors.Join(append(errs, err, k.Unanswer(index), ignoreMissing(k.maps.Nics.Delete(&key)),
 		k.dropClaims(key), ignoreMissing(k.maps.States.Delete(&key)),
 		k.unreserve(key, old, nil), k.dropShares(key, old, nil), k.dropSetOf(old))...)
 }

@@ -17,20 +17,26 @@ func (t times) lease32() []byte { return seconds(t.lease) }
 
 // times decides how long this client has its address.
 func (x *exchange) times() times {
-	d := &x.Binding.DHCP4
-	normal := d.Lease
+	normal, most, t1, t2 := leases(&x.Binding.DHCP4)
+	lease := normal
+	if asked := nic.Seconds(x.m.uint32(optLease)); asked != 0 {
+		lease = min(asked, most)
+	}
+	t1, t2 = scale(t1, lease, normal), scale(t2, lease, normal)
+	return times{lease, t1, t2}.ordered()
+}
+
+// leases are the lease of a client that asks for none, that of one that asks for
+// too much, and T1 and T2 of the first. Asking for more never gives less than
+// not asking, and Infinite, the largest value, comes out only if it is
+// configured.
+func leases(d *nic.DHCP4) (normal, most, t1, t2 nic.Seconds) {
+	normal = d.Lease
 	if normal == 0 {
 		normal = max(d.MaxLease, fallbackLease)
 	}
-	lease := normal
-	if asked := nic.Seconds(x.m.uint32(optLease)); asked != 0 {
-		// Asking for more never gives less than not asking, and Infinite,
-		// the largest value, comes out only if it is configured.
-		lease = min(asked, max(normal, d.MaxLease))
-	}
-	t1, t2 := renewals(d)
-	t1, t2 = scale(t1, lease, normal), scale(t2, lease, normal)
-	return times{lease, t1, t2}.ordered()
+	t1, t2 = renewals(d)
+	return normal, max(normal, d.MaxLease), t1, t2
 }
 
 // renewals are T1 and T2 as configured, where options 58 and 59 of the

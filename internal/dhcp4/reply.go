@@ -181,11 +181,15 @@ func (x *exchange) limit() int {
 	if v, ok := x.m.options[optMaxSize]; ok {
 		takes = int(binary.BigEndian.Uint16(v))
 	}
-	link := ethernetMTU
+	return max(minDatagram, min(takes, x.link())) - headersLen
+}
+
+// link is what the NIC's link carries in one piece.
+func (x *exchange) link() int {
 	if mtu := int(x.Binding.MTU); mtu != 0 {
-		link = min(link, mtu)
+		return min(ethernetMTU, mtu)
 	}
-	return max(minDatagram, min(takes, link)) - headersLen
+	return ethernetMTU
 }
 
 // room is what the header leaves for options. file and sname are free for

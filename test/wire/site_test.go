@@ -177,7 +177,7 @@ func (s *site) drain() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- s.k.Run(ctx, datapath.Handlers{Punt: s.punts.add, Sample: func(datapath.Sample) {}})
+		done <- s.k.Run(ctx, datapath.Handlers{Punt: s.punts.add, Sample: func(datapath.Sample) {}, Exchange: func(datapath.Exchange) {}})
 	}()
 	s.Cleanup(func() {
 		cancel()

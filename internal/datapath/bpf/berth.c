@@ -78,9 +78,45 @@ struct {
 	__uint(max_entries, 1 << 20);
 } samples SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} told SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u32); /* ifindex */
+	__type(value, struct answer4);
+} answers4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* The programs that answer, by what a frame was taken for. Where there is none
+ * the frame is handed up. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, TAKEN);
+	__type(key, __u32);
+	__type(value, __u32);
+} answerers SEC(".maps");
+
 /* Keeps the records' types in the object, for the Go side. */
 const struct punt *unused_punt __attribute__((unused));
 const struct sample *unused_sample __attribute__((unused));
+const struct exchange *unused_exchange __attribute__((unused));
+
+/* is_asked says that somebody only asks what would become of the frame. */
+static __always_inline int is_asked(const struct __sk_buff *skb)
+{
+	return skb->ingress_ifindex == ASKED_ABOUT;
+}
 
 #include "parse.h"
 #include "parse6.h"
@@ -181,6 +217,11 @@ static __always_inline __u8 hand_up(struct __sk_buff *skb, const struct nic_rule
 
 static __always_inline int drop(struct __sk_buff *skb, struct nic_state *s, __u8 why)
 {
+	if (is_asked(skb)) {
+		skb->cb[ASKED_ACTION] = DROP;
+		skb->cb[ASKED_REASON] = why;
+		return VERDICT_DROP;
+	}
 	add(&s->dropped[why & (REASONS - 1)]);
 	show(skb, s, why);
 	return VERDICT_DROP;
@@ -190,9 +231,33 @@ static __always_inline void audit(struct __sk_buff *skb, struct nic_state *s, __
 {
 	if (!why)
 		return;
+	if (is_asked(skb)) {
+		skb->cb[ASKED_AUDITED] = why;
+		return;
+	}
 	add(&s->audited[why & (REASONS - 1)]);
 	show(skb, s, why | SAMPLE_AUDIT);
 }
+
+/* take hands a frame to the daemon. */
+static __always_inline int take(struct __sk_buff *skb, const struct nic_rules *r, struct nic_state *s, __u8 why)
+{
+	__u8 failed;
+
+	if (is_asked(skb)) {
+		skb->cb[ASKED_ACTION] = TAKE;
+		skb->cb[ASKED_REASON] = why;
+		return VERDICT_DROP;
+	}
+	failed = hand_up(skb, r, s, why);
+	if (failed)
+		return drop(skb, s, failed);
+	add(&s->taken[(why - REASON_DHCP4) & (TAKEN - 1)]);
+	return VERDICT_DROP;
+}
+
+#include "reply.h"
+#include "dhcp4.h"
 
 /* frame_of notes the tag that the kernel has moved out of the frame. */
 static __always_inline struct frame frame_of(struct __sk_buff *skb)
@@ -212,7 +277,6 @@ int from_guest(struct __sk_buff *skb)
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct verdict v;
-	__u8 why;
 
 	if (!r || !s)
 		return VERDICT_DROP;
@@ -221,12 +285,11 @@ int from_guest(struct __sk_buff *skb)
 		return drop(skb, s, v.reason);
 	audit(skb, s, v.audited);
 	if (v.action == TAKE) {
-		why = hand_up(skb, r, s, v.reason);
-		if (why)
-			return drop(skb, s, why);
-		add(&s->taken[(v.reason - REASON_DHCP4) & (TAKEN - 1)]);
-		return VERDICT_DROP;
+		bpf_tail_call(skb, &answerers, v.reason - REASON_DHCP4);
+		return take(skb, r, s, v.reason);
 	}
+	if (is_asked(skb))
+		return VERDICT_NEXT;
 	add(&s->from_guest);
 	skb->mark |= GUARD_MARK;
 	return VERDICT_NEXT;
@@ -241,12 +304,18 @@ int to_guest(struct __sk_buff *skb)
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct verdict v;
 
+	if (skb->mark == REPLY_MARK && skb->ingress_ifindex == skb->ifindex) {
+		skb->mark = 0;
+		return VERDICT_NEXT;
+	}
 	if (!r || !s)
 		return VERDICT_DROP;
 	v = judge_to_guest(r, &f);
 	if (v.action == DROP)
 		return drop(skb, s, v.reason);
 	audit(skb, s, v.audited);
+	if (is_asked(skb))
+		return VERDICT_NEXT;
 	add(&s->to_guest);
 	return VERDICT_NEXT;
 }

@@ -142,11 +142,27 @@ struct share {
 };
 
 #define TAKEN 8
+#define EXCHANGES 32 /* kinds of exchange, EXCHANGE_* */
+#define TOLD_A_SECOND 32 /* exchanges of one NIC that the daemon hears of */
+
+/* Set on a reply on its way back to the guest. Nothing else leaves by the NIC
+ * it came in by with this mark: what the guard passes has GUARD_MARK. */
+#define REPLY_MARK 0x62657274
+
+/* The ingress_ifindex of a frame that is only asked about (BPF_PROG_TEST_RUN):
+ * no frame on a wire has it, there it is the device's own. Of such a frame
+ * nothing is counted, shown, handed up, claimed or noted. */
+#define ASKED_ABOUT 0xffffffff
+
+/* Where in skb->cb the asker finds what would have become of it. */
+enum { ASKED_ACTION, ASKED_REASON, ASKED_AUDITED, ASKED_KIND };
 
 /* One NIC's counters and bucket. They outlive a change of its rules. */
 struct nic_state {
 	struct bpf_spin_lock lock;
-	__u32 pad;
+	__u32 told; /* exchanges that the daemon was told of in this second */
+	__u64 told_ns; /* when it began */
+	__u64 exchanges[EXCHANGES]; /* that the program itself has dealt with */
 	__u64 tokens_ns, filled_ns;
 	__u64 from_guest, to_guest;
 	__u64 taken[TAKEN]; /* from REASON_DHCP4 on */
@@ -175,6 +191,107 @@ struct punt {
 	__u16 len; /* of the frame, at most 65535; data may hold less */
 	__u16 why; /* reason it was taken for */
 	__u8 data[PUNT_BYTES];
+};
+
+/* What the program can have dealt with by itself: the message, and what came
+ * of it. The daemon names them (exchanges.go). */
+enum exchange_kind {
+	EXCHANGE_DISCOVER_OFFER,
+	EXCHANGE_DISCOVER_ACK,
+	EXCHANGE_REQUEST_ACK,
+	EXCHANGE_REQUEST_NAK,
+	EXCHANGE_INFORM_ACK,
+	EXCHANGE_DECLINE,
+	EXCHANGE_RELEASE,
+	EXCHANGE_ARP,
+	EXCHANGE_NS,
+	EXCHANGE_RS,
+	EXCHANGE_SOLICIT_ADVERTISE,
+	EXCHANGE_SOLICIT_REPLY,
+	EXCHANGE_REQUEST_REPLY,
+	EXCHANGE_RENEW_REPLY,
+	EXCHANGE_REBIND_REPLY,
+	EXCHANGE_CONFIRM_REPLY,
+	EXCHANGE_INFORMATION_REPLY,
+	EXCHANGE_RELEASE_REPLY,
+	EXCHANGE_DECLINE_REPLY,
+	EXCHANGE_CONFIRM_NOT_ON_LINK,
+};
+
+/* One exchange, for the daemon's history. */
+struct exchange {
+	__u32 ifindex;
+	__u8 kind; /* EXCHANGE_* */
+	__u8 bits; /* of the address it is about; 0: there is none */
+	__u16 pad;
+	__u32 xid;
+	__u32 pad2;
+	__u64 at_ns; /* CLOCK_MONOTONIC */
+	struct in6 addr; /* an IPv4 address is mapped (RFC 4291 2.5.5.2) */
+};
+
+/* Where a frame is read and its reply is written: one for each CPU, because
+ * nothing interrupts a program at a tc hook but what ends before it goes on.
+ * Offsets are kept here and not in registers: what is read from memory is
+ * unknown to the verifier, and one way through a loop is as good as another. */
+#define IN_BYTES 1024 /* a longer message is handed up */
+#define OUT_BYTES 2048
+#define SLACK 512
+struct scratch {
+	__u8 in[IN_BYTES + 8];
+	__u8 pad[2]; /* so that the header behind 14 bytes is aligned */
+	__u8 out[OUT_BYTES + SLACK];
+	__u8 pad2[6];
+	__u64 seen[4];  /* codes that are in the reply already */
+	__u64 asked[4]; /* codes that the client asks for */
+	__u32 len;      /* of the frame read, without what comes behind the message */
+	__u32 pos;      /* of the next byte read or written */
+	__u32 lease, t1, t2;
+	__u8 partial; /* the guest leaves checksums to others */
+	__u8 pad3[3];
+	__u16 at[256]; /* where an option of this code is in the frame; 0: nowhere */
+	struct exchange done;
+};
+
+/* Bytes of options, each piece at a multiple of eight. */
+#define DATA_BYTES 1024
+struct data {
+	__u8 b[DATA_BYTES];
+};
+
+struct piece {
+	__u16 off, len;
+};
+
+enum answer4_flags {
+	ANSWER4_CHECK_MAC = 1 << 0,
+	ANSWER4_RAPID_COMMIT = 1 << 1,
+	ANSWER4_ONLY_REQUESTED = 1 << 2,
+	ANSWER4_NO_ROUTER_WITH_ROUTES = 1 << 3,
+	ANSWER4_IPXE = 1 << 4, /* iPXE is told something else */
+	ANSWER4_ARCH = 1 << 5, /* so are some architectures */
+	ANSWER4_HTTP = 1 << 6, /* a UEFI HTTP client is told more */
+	ANSWER4_V6ONLY = 1 << 7, /* option 108 goes with a lease only */
+};
+
+#define MAX_PIECES4 40
+#define MAX_BASICS4 12
+
+/* What one NIC is answered in DHCPv4, made by dhcp4.Compile. */
+struct answer4 {
+	__u64 digest;
+	__u64 mac; /* chaddr */
+	__be32 own, server, next_server;
+	__u32 flags;
+	__u32 lease, most, t1, t2; /* seconds; most is the longest lease for the asking */
+	__u16 link; /* what a datagram of the link can hold */
+	__u8 nbasics, pad;
+	__u8 basics[MAX_BASICS4];
+	struct piece names; /* sname and file, or nothing */
+	struct piece fqdn[2]; /* option 81, by its E bit */
+	struct piece pieces[MAX_PIECES4]; /* the first is not used */
+	__u8 slot[256]; /* which piece is the option of a code; 0: none */
+	struct data data;
 };
 
 struct sample {

@@ -428,7 +428,7 @@ static __always_inline struct verdict judge_from_guest(const struct nic_rules *r
 	p6.taken = v.reason == REASON_NEIGHBOUR_SOLICITATION;
 	broken = check_from_guest(r, f, &p, &p6, &c, v.reason);
 	if (!broken && v.action == PASS) { /* what is taken is seen by no neighbour */
-		broken = settle(r, f->skb->ifindex, &c);
+		broken = settle(r, f->skb, &c);
 		if (broken == REASON_LINK_LOCAL_TAKEN && !(r->flags & RULE_AUDIT) && is_probe(f, &p6)) {
 			v.action = TAKE; /* to be answered with the conflict */
 			v.reason = REASON_NEIGHBOUR_SOLICITATION;
@@ -436,7 +436,7 @@ static __always_inline struct verdict judge_from_guest(const struct nic_rules *r
 		}
 	}
 	v = enforce(r, v, broken);
-	if (v.action == PASS)
+	if (v.action == PASS && f->skb->ingress_ifindex != ASKED_ABOUT)
 		see(r, f, &p6);
 	return v;
 }

@@ -104,10 +104,31 @@ static __always_inline int is_probe(const struct frame *f, const struct ip6 *p)
 	       is_icmp6(p) && p->kind == NEIGHBOR_SOLICIT && in6_unspecified(&p->src);
 }
 
-static __always_inline __u8 settle(const struct nic_rules *r, __u32 ifindex, const struct claims *c)
+/* is_others says whether another NIC holds the address, for one who only asks. */
+__noinline int is_others(__u32 ifindex, __u32 segment, const struct in6 *addr)
 {
+	struct local_key k = {.segment = segment};
+	struct local *l;
+
+	if (!addr)
+		return 0;
+	k.addr = *addr;
+	l = bpf_map_lookup_elem(&locals, &k);
+	return l && l->holder != ifindex ? REASON_LINK_LOCAL_TAKEN : 0;
+}
+
+static __always_inline __u8 settle(const struct nic_rules *r, struct __sk_buff *skb, const struct claims *c)
+{
+	__u32 ifindex = skb->ifindex;
 	__u8 why = 0;
 
+	if (skb->ingress_ifindex == ASKED_ABOUT) {
+		if (c->n > 0)
+			why = is_others(ifindex, r->segment, &c->list[0]);
+		if (!why && c->n > 1)
+			why = is_others(ifindex, r->segment, &c->list[1]);
+		return why;
+	}
 	if (c->n > 0)
 		why = claim_local(ifindex, r->segment, &c->list[0]);
 	if (!why && c->n > 1)

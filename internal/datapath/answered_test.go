@@ -1,0 +1,144 @@
+package datapath
+
+import (
+	"bytes"
+	"encoding/binary"
+	sorted "maps"
+	"slices"
+	"testing"
+
+	"github.com/berth-net/berth/internal/guard"
+	"github.com/berth-net/berth/internal/guard/corpus"
+	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/wire"
+)
+
+// answerOracle holds what the kernel answers one NIC to the definition: equal
+// bytes or a hand-up, never a third thing.
+type answerOracle struct {
+	testing.TB
+	k       *Kernel
+	answers Answers
+	// define is the definition: the reply, nil for silence, and whose exchange
+	// it is.
+	define func(frame []byte) (reply []byte, x Exchange)
+	did    map[string]int // how often what was answered
+}
+
+// answer puts a binding in force, with what berth says besides.
+func (o *answerOracle) answer(b *nic.Binding, site guard.Site, a Answers) {
+	o.Helper()
+	rules := guard.Compile(b).On(b, site)
+	if err := o.k.fill(lo, "lo", &rules); err != nil {
+		o.Fatal(err)
+	}
+	if err := o.k.Answer(lo, a); err != nil {
+		o.Fatal(err)
+	}
+	o.answers = a
+}
+
+// agree asks about one frame, and reports whether the kernel answered it.
+func (o *answerOracle) agree(frame []byte) bool {
+	o.Helper()
+	a, err := o.k.Ask(lo, false, frame)
+	if err != nil {
+		o.Fatalf("%x: %v", frame, err)
+	}
+	if a.Fate != Answered {
+		if a.Reply != nil {
+			o.Fatalf("a reply to a frame that is not answered: %x", frame)
+		}
+		return false
+	}
+	want, x := o.define(frame)
+	if a.Exchange.Request != x.Request || a.Exchange.Answer != x.Answer || a.Exchange.Reason != x.Reason {
+		o.Errorf("%x:\nthe kernel says %s -> %s %s, want %s -> %s %s", frame,
+			a.Exchange.Request, a.Exchange.Answer, a.Exchange.Reason, x.Request, x.Answer, x.Reason)
+	}
+	if got := completed(a.Reply, frame); !bytes.Equal(got, want) {
+		o.Errorf("to %x:\nthe kernel replies %x\nwant               %x", frame, got, want)
+	}
+	o.did[x.Request+" -> "+x.Answer]++
+	return true
+}
+
+// report logs how often what was answered, and fails if one of want never was.
+func (o *answerOracle) report(want ...string) {
+	o.Helper()
+	for _, kind := range slices.Sorted(sorted.Keys(o.did)) {
+		o.Logf("%s: %d", kind, o.did[kind])
+	}
+	for _, kind := range want {
+		if o.did[kind] == 0 {
+			o.Errorf("%s: never answered by the kernel", kind)
+		}
+	}
+}
+
+// completed is the reply as it leaves: where the request left its checksum to
+// others, so does the reply (CHECKSUM_PARTIAL).
+func completed(reply, request []byte) []byte {
+	if !isPartial(request) {
+		return reply
+	}
+	out := bytes.Clone(reply)
+	complete(out)
+	return out
+}
+
+// udpOf returns where UDP begins behind a plain IP header, 0 if nowhere.
+func udpOf(frame []byte) int {
+	switch {
+	case len(frame) > 42 && frame[12] == 8 && frame[13] == 0 && frame[23] == 17:
+		return 34
+	case len(frame) > 62 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == 17:
+		return 54
+	}
+	return 0
+}
+
+// isPartial reports whether the checksum field holds the pseudo-header's sum.
+func isPartial(frame []byte) bool {
+	at := udpOf(frame)
+	return at > 0 && binary.BigEndian.Uint16(frame[at+6:]) == pseudoSum(frame, at)
+}
+
+// pseudoSum is the sum of the pseudo-header, as a driver leaves it.
+func pseudoSum(frame []byte, at int) uint16 {
+	addrs := frame[26:34]
+	if at == 54 {
+		addrs = frame[22:54]
+	}
+	pseudo := append(bytes.Clone(addrs), 0, 17, frame[at+4], frame[at+5])
+	return ^wire.Checksum(pseudo)
+}
+
+// complete does what the device would.
+func complete(frame []byte) {
+	at := udpOf(frame)
+	if at == 0 {
+		return
+	}
+	end := at + int(binary.BigEndian.Uint16(frame[at+4:]))
+	sum := wire.Checksum(frame[at:min(end, len(frame))])
+	if sum == 0 {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(frame[at+6:], sum)
+}
+
+// leavePartial makes a request one whose checksum is left to others.
+func leavePartial(frame []byte) {
+	if at := udpOf(frame); at > 0 {
+		binary.BigEndian.PutUint16(frame[at+6:], pseudoSum(frame, at))
+	}
+}
+
+// withoutLimits is the corpus' binding, changed, with a rate that never ends.
+func withoutLimits(change func(*nic.Binding)) *nic.Binding {
+	b := corpus.Binding()
+	b.Guard.Rate = nic.Rate{PerSecond: 1_000_000_000, Burst: 1_000_000_000}
+	change(b)
+	return b
+}

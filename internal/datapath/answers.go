@@ -1,0 +1,143 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/reason"
+)
+
+// Answers is what the kernel answers one NIC by itself; what is nil it hands up.
+type Answers struct {
+	DHCP4 *dhcp4.Compiled
+}
+
+// The bits of answer4.flags, as in bpf/berth.h.
+const (
+	answer4CheckMAC = 1 << iota
+	answer4RapidCommit
+	answer4OnlyRequested
+	answer4NoRouterWithRoutes
+	answer4IPXE
+	answer4Arch
+	answer4HTTP
+	answer4V6Only
+)
+
+// dataBytes is how much of options one NIC's answers of a protocol may take.
+const dataBytes = 1024
+
+// enableAnswers puts this build's programs where from_guest looks for them.
+func (k *Kernel) enableAnswers() error {
+	have := k.progs.answerers()
+	for i := range k.maps.Answerers.MaxEntries() {
+		p, ok := have[reason.DHCP4+reason.Reason(i)]
+		if !ok {
+			if err := ignoreMissing(k.maps.Answerers.Delete(i)); err != nil {
+				return fmt.Errorf("remove answerer %d: %w", i, err)
+			}
+			continue
+		}
+		if err := k.maps.Answerers.Update(i, uint32(p.FD()), ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("set answerer %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// Answer lets the kernel answer a NIC. What does not fit its tables is handed
+// up as before; that is no error.
+func (k *Kernel) Answer(index int, a Answers) error {
+	key := uint32(index)
+	if v, ok := encodeAnswer4(a.DHCP4); ok {
+		if err := k.maps.Answers4.Update(&key, &v, ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("update DHCPv4 answers: %w", err)
+		}
+		return nil
+	}
+	return ignoreMissing(k.maps.Answers4.Delete(&key))
+}
+
+// Unanswer makes the kernel hand everything of a NIC up again.
+func (k *Kernel) Unanswer(index int) error {
+	key := uint32(index)
+	return errors.Join(ignoreMissing(k.maps.Answers4.Delete(&key)))
+}
+
+// pieces lays bytes out, each piece at a multiple of eight: the kernel copies
+// by words.
+type pieces struct {
+	data *[dataBytes]uint8
+	used int
+	full bool
+}
+
+func (p *pieces) add(b []byte) (off, length uint16) {
+	if p.used+len(b) > dataBytes-8 {
+		p.full = true
+		return 0, 0
+	}
+	copy(p.data[p.used:], b)
+	off = uint16(p.used)
+	p.used = (p.used + len(b) + 7) &^ 7
+	return off, uint16(len(b))
+}
+
+// encodeAnswer4 is false for what there is no room for, or no answer.
+func encodeAnswer4(c *dhcp4.Compiled) (berthAnswer4, bool) {
+	if c == nil {
+		return berthAnswer4{}, false
+	}
+	v := berthAnswer4{
+		Mac: mac64(c.MAC), Own: be32(c.Own), Server: be32(c.ServerID), NextServer: be32or0(c.NextServer),
+		Flags: answer4Flags(c), Lease: uint32(c.Lease), Most: uint32(c.Most), T1: uint32(c.T1), T2: uint32(c.T2),
+		Link: uint16(c.Link), Nbasics: uint8(len(c.Basics)),
+	}
+	if len(c.Basics) > len(v.Basics) || len(c.Options) >= len(v.Pieces) {
+		return v, false
+	}
+	copy(v.Basics[:], c.Basics)
+	p := pieces{data: &v.Data.B}
+	v.Names.Off, v.Names.Len = p.add(c.Names)
+	for i := range c.FQDN {
+		v.Fqdn[i].Off, v.Fqdn[i].Len = p.add(c.FQDN[i])
+	}
+	slot := uint8(0)
+	for code := range 256 {
+		if b, ok := c.Options[uint8(code)]; ok {
+			slot++
+			v.Slot[code] = slot
+			v.Pieces[slot].Off, v.Pieces[slot].Len = p.add(b)
+		}
+	}
+	return v, !p.full
+}
+
+func answer4Flags(c *dhcp4.Compiled) uint32 {
+	return flags(map[uint32]bool{
+		answer4CheckMAC: c.CheckMAC, answer4RapidCommit: c.RapidCommit, answer4OnlyRequested: c.OnlyRequested,
+		answer4NoRouterWithRoutes: c.NoRouterWithRoutes, answer4IPXE: c.IPXE, answer4Arch: c.Arch,
+		answer4HTTP: c.HTTP, answer4V6Only: c.V6Only,
+	})
+}
+
+func flags(set map[uint32]bool) (f uint32) {
+	for bit, on := range set {
+		if on {
+			f |= bit
+		}
+	}
+	return f
+}
+
+// be32or0 is be32 of what may be no IPv4 address.
+func be32or0(a netip.Addr) uint32 {
+	if a = a.Unmap(); a.Is4() {
+		return be32(a)
+	}
+	return 0
+}
