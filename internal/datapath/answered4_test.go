@@ -24,7 +24,7 @@ func define4(b *nic.Binding, id netip.Addr) func([]byte) ([]byte, Exchange) {
 			return nil, Exchange{}
 		}
 		out := dhcp4.Answer(dhcp4.Server{Binding: b, ID: id}, dhcp4.Query{EthSrc: u.EthSrc, Src: u.Src, Dst: u.Dst, Message: u.Payload})
-		x := Exchange{Request: out.Request, Answer: out.Answer, Reason: out.Reason}
+		x := Exchange{Kind: Kind{out.Request, out.Answer, out.Reason}}
 		if out.Reply == nil {
 			return nil, x
 		}
