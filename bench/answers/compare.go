@@ -33,7 +33,7 @@ func compare(args []string, out io.Writer) error {
 	for i := range *rounds {
 		for _, family := range *families {
 			for _, p := range peers() {
-				if skipped(p, *only, t.daemon) || !slices.Contains(p.families, int(family-'0')) {
+				if skipped(p, *only) || !slices.Contains(p.families, int(family-'0')) {
 					continue
 				}
 				c.peer, c.round, c.family = p.name, i+1, int(family-'0')
@@ -44,10 +44,7 @@ func compare(args []string, out io.Writer) error {
 	return errors.Join(c.write(*results), errors.Join(c.failed...))
 }
 
-func skipped(p peer, only, daemon string) bool {
-	if p.name == daemonPeer && daemon == "" {
-		return true
-	}
+func skipped(p peer, only string) bool {
 	return only != "" && !slices.Contains(strings.Split(only, ","), p.name)
 }
 

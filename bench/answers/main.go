@@ -26,6 +26,8 @@ func run(args []string, out io.Writer) error {
 		"compare":  compare,
 		"measure":  measure,
 		"generate": generate,
+		"watch":    watchCommand,
+		"change":   change,
 	}
 	if len(args) == 0 {
 		return fmt.Errorf("which of compare, change, restart, flood?")

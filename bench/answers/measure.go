@@ -48,7 +48,7 @@ type task struct {
 	family int
 	span   time.Duration
 	bin    string
-	daemon string // the line of berthd.yaml that leaves all answers to the daemon
+	extra  string // a further line of berthd.yaml
 	cpus   placement
 }
 
@@ -62,7 +62,7 @@ func (t *task) flags(f *flag.FlagSet) {
 func (t *task) common(f *flag.FlagSet) {
 	f.DurationVar(&t.span, "for", 2*time.Second, "how long each measurement takes")
 	f.StringVar(&t.bin, "bin", "bin", "directory of berthd and of the peers built here")
-	f.StringVar(&t.daemon, "daemon-only", "", "line of berthd.yaml that leaves all answers to the daemon; none: not measured")
+	f.StringVar(&t.extra, "config", "", "further line of every berthd.yaml")
 	f.StringVar(&t.cpus.Server, "server-cpus", "1", "CPUs of the server, as taskset -c takes them")
 	f.StringVar(&t.cpus.Sender, "sender-cpus", "0", "CPUs of the generator")
 }
@@ -70,7 +70,7 @@ func (t *task) common(f *flag.FlagSet) {
 func (t *task) args() []string {
 	return []string{
 		"measure", "-peer", t.peer, "-round", strconv.Itoa(t.round), "-family", strconv.Itoa(t.family), "-for", t.span.String(),
-		"-bin", t.bin, "-daemon-only", t.daemon, "-server-cpus", t.cpus.Server, "-sender-cpus", t.cpus.Sender,
+		"-bin", t.bin, "-config", t.extra, "-server-cpus", t.cpus.Server, "-sender-cpus", t.cpus.Sender,
 	}
 }
 
@@ -106,9 +106,9 @@ func (t *task) start(s *stage, p peer) (*server, error) {
 	if p.echo {
 		return &server{}, attachReflector(port)
 	}
-	at := &site{dir: s.dir, bin: t.bin, family: t.family}
+	at := &site{dir: s.dir, bin: t.bin, family: t.family, extra: t.extra}
 	if p.name == daemonPeer {
-		at.extra = t.daemon
+		at.extra += "\nanswers: daemon\n"
 	}
 	for i := range manyClients {
 		at.clients = append(at.clients, newClient(i))

@@ -35,7 +35,7 @@ type site struct {
 }
 
 // daemonPeer is berth with its kernel answers switched off.
-const daemonPeer = "berth, by the daemon"
+const daemonPeer = "berth by its daemon"
 
 func peers() []peer {
 	both, four := []int{4, 6}, []int{4}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -124,16 +126,25 @@ func pinned(cpus string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// self is another command of this program on the sender's CPUs.
+func (s *stage) self(args ...string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := pinned(s.cpus.Sender, append([]string{self}, args...)...)
+	cmd.Stderr = os.Stderr
+	return cmd, nil
+}
+
 // generate runs the generator in the guest and returns what it measured.
 func (s *stage) generate(o order) (sample, error) {
-	self, err := os.Executable()
+	cmd, err := s.self(o.args()...)
 	if err != nil {
 		return sample{}, err
 	}
 	var out []byte
 	err = s.inGuest(func() (err error) {
-		cmd := pinned(s.cpus.Sender, append([]string{self}, o.args()...)...)
-		cmd.Stderr = os.Stderr
 		out, err = cmd.Output()
 		return err
 	})
@@ -152,6 +163,16 @@ func cpuOf(pid int) (time.Duration, error) {
 	var t unix.Timespec
 	err := unix.ClockGettime(int32(^pid<<3|schedClock), &t)
 	return time.Duration(t.Nano()), err
+}
+
+// field is the number behind a key of a file in /proc.
+func field(text, key string) (int, error) {
+	for line := range strings.Lines(text) {
+		if v, ok := strings.CutPrefix(line, key); ok {
+			return strconv.Atoi(strings.Fields(v)[0])
+		}
+	}
+	return 0, fmt.Errorf("no line %q", key)
 }
 
 // poll calls f until it succeeds.

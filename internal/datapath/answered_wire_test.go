@@ -46,6 +46,23 @@ func TestAnswersOnTheWire(t *testing.T) {
 	})
 }
 
+// On the wire, while the filters are there beside the links that replace them.
+func TestAnswersWhileHardening(t *testing.T) {
+	h := newHostFor(t, plan.TCX)
+	index := h.ns.Index("tapA")
+	b := withoutLimits(func(*nic.Binding) {})
+	a, id := compile4(h, b)
+	h.protect(index, guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: id}))
+	h.do("answer", func() error { return h.k.Answer(index, a) })
+	h.do("hang the links beside the filters", func() error { return h.k.attachTCX(index) })
+	heard := testenv.Capture(t, h.guest, "eth0", testenv.InboundOnly)
+	frame := client4{kind: 1}.frame()
+	want, _ := define4(b, id)(frame)
+	h.inject(frame)
+	heard.Wait(patience, "the answer", func(f testenv.Frame) bool { return bytes.Equal(f.Data, want) })
+	h.holds("with both")
+}
+
 // On the wire: what has the mark of a reply and comes from elsewhere is none.
 func TestReplyMarkIsNoPass(t *testing.T) {
 	eachAttachment(t, func(h *host, index int, _ plan.Attach) {
