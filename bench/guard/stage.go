@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -85,13 +87,11 @@ func (st *stage) measure() error {
 	if err := os.MkdirAll(st.dir, 0o700); err != nil {
 		return err
 	}
-	for _, c := range st.candidates() {
-		if err := st.prepare(c); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
+	if err := st.prepare(); err != nil {
+		return err
 	}
 	for round := range st.rounds {
-		fmt.Fprintf(os.Stderr, "%d NICs, taps %v: round %d of %d\n", st.nics, st.taps, round+1, st.rounds)
+		fmt.Fprintf(os.Stderr, "%s, %s: round %d of %d\n", plural(st.nics), st.kind(), round+1, st.rounds)
 		if err := st.round(round); err != nil {
 			return err
 		}
@@ -99,26 +99,41 @@ func (st *stage) measure() error {
 	return st.profile()
 }
 
-// prepare builds a site, arms its filter and makes sure that it filters.
-func (st *stage) prepare(c candidate) error {
-	begin := time.Now()
-	s, err := newSite(st.nics, st.taps)
-	if err != nil {
+// prepare builds a site for each filter, arms all and makes sure that they
+// filter.
+func (st *stage) prepare() error {
+	for _, c := range st.candidates() {
+		s, err := newSite(st.nics, st.taps)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		s.soft = st.soft
+		st.armed = append(st.armed, &entry{c, s})
+	}
+	// Together: berth waits for grace periods of the kernel, not for a CPU.
+	var arming errgroup.Group
+	for _, e := range st.armed {
+		arming.Go(func() error { return st.arm(e) })
+	}
+	if err := arming.Wait(); err != nil {
 		return err
 	}
-	s.soft = st.soft
-	built := time.Now()
-	st.armed = append(st.armed, &entry{c, s})
-	if err := c.arm(s); err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "%d NICs, %s: built in %v, armed in %v\n", st.nics, c.name,
-		built.Sub(begin).Round(time.Millisecond), time.Since(built).Round(time.Millisecond))
-	for _, at := range st.places() {
-		if err := s.prove(at.port(s), c.open); err != nil {
-			return err
+	for _, e := range st.armed {
+		for _, at := range st.places() {
+			if err := e.prove(at.port(e.site), e.open); err != nil {
+				return fmt.Errorf("%s: %w", e.name, err)
+			}
 		}
 	}
+	return nil
+}
+
+func (st *stage) arm(e *entry) error {
+	begin := time.Now()
+	if err := e.arm(e.site); err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	fmt.Fprintf(os.Stderr, "%s, %s: armed in %v\n", plural(st.nics), e.name, time.Since(begin).Round(time.Millisecond))
 	return nil
 }
 
