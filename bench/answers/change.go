@@ -26,7 +26,11 @@ type changed struct {
 	Replied  float64 `json:"replied_ms"` // median, to the end of the request
 	Other    watched `json:"other"`      // another guest, which asks every millisecond
 	Memory   int     `json:"rss_kb"`
+	Failed   string  `json:"failed,omitempty"`
 }
+
+// longEnough ends a series of changes early; what was measured until then counts.
+const longEnough = 5 * time.Minute
 
 // change measures how long after a change of its binding a NIC gets the right
 // answer, and what its neighbour notices.
@@ -48,6 +52,9 @@ func change(args []string, out io.Writer) error {
 		return err
 	}
 	r, err := changeAt(&t, n, *count)
+	if err != nil {
+		r.Failed, _, _ = strings.Cut(err.Error(), "\n")
+	}
 	return errors.Join(err, json.NewEncoder(out).Encode(r))
 }
 
@@ -67,7 +74,6 @@ func eachSize(s sizes, out io.Writer) error {
 		text, err := enter(append(append([]string{s.command}, s.args...), s.flag, v)...)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s %s: %w", s.command, v, err))
-			continue
 		}
 		lines = append(lines, text...)
 	}
@@ -128,10 +134,23 @@ func (r *changed) measure(n *node) error {
 			return err
 		}
 	}
+	if err := r.series(n, docs, mine); err != nil {
+		return err
+	}
+	if _, err = mine.stop(); err != nil {
+		return err
+	}
+	r.Other, err = other.stop()
+	return err
+}
+
+// series changes tap0 again and again.
+func (r *changed) series(n *node, docs []string, mine *watcher) error {
 	var answered, replied []float64
-	for i := range r.Changes {
+	count := r.Changes
+	for r.Changes = 0; r.Changes < count && sum(replied) < longEnough.Seconds()*1000; r.Changes++ {
 		begin := monotonic()
-		if err := n.declare(docs[(i+1)%2]); err != nil {
+		if err := n.declare(docs[(r.Changes+1)%2]); err != nil {
 			return err
 		}
 		replied = append(replied, float64(monotonic()-begin)/1e6)
@@ -143,12 +162,14 @@ func (r *changed) measure(n *node) error {
 	}
 	r.P50, r.P99, r.Max = report.Median(answered), report.Percentile(answered, 99), report.Percentile(answered, 100)
 	r.Replied = report.Median(replied)
-	_, err = mine.stop()
-	if err != nil {
-		return err
+	return nil
+}
+
+func sum(v []float64) (s float64) {
+	for _, x := range v {
+		s += x
 	}
-	r.Other, err = other.stop()
-	return err
+	return s
 }
 
 // twoAddresses returns the binding of tap0 with either of two addresses.
@@ -161,7 +182,7 @@ func (n *node) twoAddresses() (docs, addrs []string) {
 }
 
 func (n *node) declare(doc string) error {
-	_, err := n.client.SetAndWait(context.Background(), port, []byte(doc), 30*time.Second)
+	_, err := n.client.SetAndWait(context.Background(), port, []byte(doc), 2*time.Minute)
 	return err
 }
 
@@ -173,13 +194,13 @@ func changeTable(lines []byte) (string, error) {
 			return "", err
 		}
 		rows = append(rows, []string{
-			fmt.Sprint(r.Bindings), digits(r.P50), digits(r.P99), digits(r.Max), digits(r.Replied),
+			fmt.Sprint(r.Bindings), fmt.Sprint(r.Changes), digits(r.P50), digits(r.P99), digits(r.Max), digits(r.Replied),
 			fmt.Sprint(r.Other.Sent), fmt.Sprint(r.Other.Lost), digits(r.Other.Longest), digits(r.Start),
-			digits(float64(r.Memory) / 1024), digits(float64(r.Memory) / float64(r.Bindings)),
+			digits(float64(r.Memory) / 1024), digits(float64(r.Memory) / float64(r.Bindings)), r.Failed,
 		})
 	}
 	return report.Table([]string{
-		"bindings", "p50 ms", "p99 ms", "max ms", "request over ms", "others asked", "lost", "longest silence ms", "start s", "RSS MiB", "RSS kB a binding",
+		"bindings", "changes", "p50 ms", "p99 ms", "max ms", "request over ms", "others asked", "lost", "longest silence ms", "start s", "RSS MiB", "RSS kB a binding", "failed",
 	}, rows) + changeLegend, nil
 }
 

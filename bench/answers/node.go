@@ -103,7 +103,7 @@ func (n *node) settled(inForce, all int) error {
 }
 
 func (n *node) until(good func(api.Status) error) error {
-	return poll(3*time.Minute, func(ctx context.Context) error {
+	return poll(10*time.Minute, func(ctx context.Context) error {
 		s, err := n.client.Status(ctx)
 		if err == nil {
 			err = good(s)
