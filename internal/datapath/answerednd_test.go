@@ -2,11 +2,13 @@ package datapath
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/berth-net/berth/internal/arp"
 	"github.com/berth-net/berth/internal/guard"
@@ -349,22 +351,60 @@ func (o *answerOracle) taken() (out [][]byte) {
 	return out
 }
 
-// TestAnswersOnTheWire: a guest hears the answers, and the site nothing.
+// TestAnswersOnTheWire: a guest hears the answers, the daemon hears of them,
+// and the site hears nothing.
 func TestAnswersOnTheWire(t *testing.T) {
 	l := neighbourhoods()["as long as can be"]
 	eachAttachment(t, func(h *host, index int, _ plan.Attach) {
+		told := h.told()
 		h.protect(index, guard.Compile(l.binding).On(l.binding, l.site()))
 		h.do("answer", func() error { return h.k.Answer(index, l.answers()) })
 		heard := testenv.Capture(h, h.guest, "eth0", testenv.InboundOnly)
-		for _, what := range []string{"ARP 192.0.2.10 192.0.2.1", "NS fe80::5054:ff:feaa:1 fe80::1", "NS probe fe80::1", "RS fe80::5054:ff:feaa:1", "RS ::"} {
-			frame := asks()[what]
-			want, _ := l.define(frame)
+		for _, c := range []struct{ what, about string }{
+			{"ARP 192.0.2.10 192.0.2.1", "192.0.2.1/32"},
+			{"NS fe80::5054:ff:feaa:1 fe80::1", "fe80::1/128"},
+			{"NS probe fe80::1", "fe80::1/128"},
+			{"RS fe80::5054:ff:feaa:1", ""},
+			{"RS ::", ""},
+		} {
+			frame := asks()[c.what]
+			want, x := l.define(frame)
+			if c.about != "" {
+				x.Address = netip.MustParsePrefix(c.about)
+			}
 			testenv.Inject(h, h.guest, "eth0", frame)
-			heard.Wait(patience, what, func(f testenv.Frame) bool { return bytes.Equal(f.Data, want) })
-			h.lan.None(what, func(f testenv.Frame) bool { return bytes.Equal(f.Data, frame) })
+			heard.Wait(patience, c.what, func(f testenv.Frame) bool { return bytes.Equal(f.Data, want) })
+			h.lan.None(c.what, func(f testenv.Frame) bool { return bytes.Equal(f.Data, frame) })
+			select {
+			case got := <-told:
+				if got.Request != x.Request || got.Answer != x.Answer || got.Address != x.Address || got.Index != index {
+					h.Errorf("%s: the daemon is told %+v, want %+v", c.what, got, x)
+				}
+			case <-time.After(patience):
+				h.Fatalf("%s: the daemon is told nothing", c.what)
+			}
 		}
 		h.counted(index, map[reason.Reason]uint64{reason.ARPRequest: 1, reason.NeighbourSolicit: 2, reason.RouterSolicit: 2})
 	})
+}
+
+// told reads the rings until the test ends, and returns what the program has
+// dealt with.
+func (h *host) told() <-chan Exchange {
+	h.Helper()
+	out := make(chan Exchange, 16)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- h.k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}, Exchange: func(x Exchange) { out <- x }})
+	}()
+	h.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			h.Error(err)
+		}
+	})
+	return out
 }
 
 // counted holds the NIC's counters of what was taken to want.
