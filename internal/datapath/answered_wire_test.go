@@ -18,7 +18,7 @@ import (
 
 // On the wire, with nobody reading the rings: the guest gets its answers, the
 // LAN hears nothing, and they are counted.
-func TestAnswersOnTheWire(t *testing.T) {
+func TestDialogueOnTheWire(t *testing.T) {
 	eachAttachment(t, func(h *host, index int, _ plan.Attach) {
 		b := withoutLimits(func(*nic.Binding) {})
 		a, id := compile4(h, b)

@@ -62,7 +62,7 @@ func (l neighbourhood) define(frame []byte) ([]byte, Exchange) {
 		return nil, Exchange{}
 	}
 	o := nd.Answer(l.router(), nd.Solicitation{EthSrc: m.EthSrc, Src: m.Src, Dst: m.Dst, HopLimit: m.HopLimit, Message: m.Message}, l.gone)
-	x := Exchange{Request: o.Request, Answer: o.Answer, Reason: o.Reason}
+	x := Exchange{Kind: Kind{o.Request, o.Answer, o.Reason}}
 	if o.Reply == nil {
 		return nil, x
 	}
@@ -77,7 +77,7 @@ func (l neighbourhood) defineARP(frame []byte) ([]byte, Exchange) {
 		return nil, Exchange{}
 	}
 	o := arp.Answer(l.responder(), arp.Request{EthSrc: m.EthSrc, Op: m.Op, SenderMAC: m.SenderMAC, SenderIP: m.SenderIP, TargetIP: m.TargetIP})
-	x := Exchange{Request: o.Request, Answer: o.Answer, Reason: o.Reason}
+	x := Exchange{Kind: Kind{o.Request, o.Answer, o.Reason}}
 	if o.Reply == nil {
 		return nil, x
 	}
@@ -351,9 +351,9 @@ func (o *answerOracle) taken() (out [][]byte) {
 	return out
 }
 
-// TestAnswersOnTheWire: a guest hears the answers, the daemon hears of them,
+// TestNeighboursOnTheWire: a guest hears the answers, the daemon hears of them,
 // and the site hears nothing.
-func TestAnswersOnTheWire(t *testing.T) {
+func TestNeighboursOnTheWire(t *testing.T) {
 	l := neighbourhoods()["as long as can be"]
 	eachAttachment(t, func(h *host, index int, _ plan.Attach) {
 		told := h.told()
