@@ -8,12 +8,14 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/dhcp6"
 	"github.com/berth-net/berth/internal/reason"
 )
 
 // Answers is what the kernel answers one NIC by itself; what is nil it hands up.
 type Answers struct {
 	DHCP4 *dhcp4.Compiled
+	DHCP6 *dhcp6.Compiled
 }
 
 // The bits of answer4.flags, as in bpf/berth.h.
@@ -52,21 +54,27 @@ func (k *Kernel) enableAnswers() error {
 // Answer lets the kernel answer a NIC. What does not fit its tables is handed
 // up as before; that is no error.
 func (k *Kernel) Answer(index int, a Answers) error {
+	v4, ok4 := encodeAnswer4(a.DHCP4)
+	v6, ok6 := encodeAnswer6(a.DHCP6)
+	return errors.Join(
+		setAnswer(k.maps.Answers4, index, &v4, ok4),
+		setAnswer(k.maps.Answers6, index, &v6, ok6))
+}
+
+// setAnswer puts a NIC's answer of one protocol in force, or none.
+func setAnswer[T any](m *ebpf.Map, index int, v *T, ok bool) error {
 	key := uint32(index)
-	if v, ok := encodeAnswer4(a.DHCP4); ok {
-		if err := k.maps.Answers4.Update(&key, &v, ebpf.UpdateAny); err != nil {
-			return fmt.Errorf("update DHCPv4 answers: %w", err)
-		}
-		return nil
+	if !ok {
+		return ignoreMissing(m.Delete(&key))
 	}
-	return ignoreMissing(k.maps.Answers4.Delete(&key))
+	if err := m.Update(&key, v, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("update %s: %w", m, err)
+	}
+	return nil
 }
 
 // Unanswer makes the kernel hand everything of a NIC up again.
-func (k *Kernel) Unanswer(index int) error {
-	key := uint32(index)
-	return errors.Join(ignoreMissing(k.maps.Answers4.Delete(&key)))
-}
+func (k *Kernel) Unanswer(index int) error { return k.Answer(index, Answers{}) }
 
 // pieces lays bytes out, each piece at a multiple of eight: the kernel copies
 // by words.

@@ -52,6 +52,71 @@ type berthAnswer4 struct {
 	_ [4]byte
 }
 
+type berthAnswer6 struct {
+	_      structs.HostLayout
+	Digest uint64
+	Addr   struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	Flags uint32
+	Limit uint16
+	Nheld uint8
+	Pad   uint8
+	Given [2]struct {
+		_    structs.HostLayout
+		Addr struct {
+			_  structs.HostLayout
+			Hi uint64
+			Lo uint64
+		}
+		Bits uint32
+		Pad  uint32
+	}
+	Held [24]struct {
+		_    structs.HostLayout
+		Addr struct {
+			_  structs.HostLayout
+			Hi uint64
+			Lo uint64
+		}
+		Bits uint32
+		Pad  uint32
+	}
+	Heads [8]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Ia [2]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Client struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Fqdn [2]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Pieces [32]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Slot [256]uint8
+	Pad2 [4]uint8
+	Data struct {
+		_ structs.HostLayout
+		B [1024]uint8
+	}
+}
+
 type berthExchange struct {
 	_       structs.HostLayout
 	Ifindex uint32
@@ -243,6 +308,7 @@ type berthShareKey struct {
 const (
 	berthMapAnswerers      = "answerers"
 	berthMapAnswers4       = "answers4"
+	berthMapAnswers6       = "answers6"
 	berthMapLocals         = "locals"
 	berthMapNics           = "nics"
 	berthMapPunts          = "punts"
@@ -254,6 +320,7 @@ const (
 	berthMapStates         = "states"
 	berthMapTold           = "told"
 	berthProgAnswerDhcp4   = "answer_dhcp4"
+	berthProgAnswerDhcp6   = "answer_dhcp6"
 	berthProgFromGuest     = "from_guest"
 	berthProgToGuest       = "to_guest"
 	berthVarUnusedExchange = "unused_exchange"
@@ -304,6 +371,7 @@ type berthSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type berthProgramSpecs struct {
 	AnswerDhcp4 *ebpf.ProgramSpec `ebpf:"answer_dhcp4"`
+	AnswerDhcp6 *ebpf.ProgramSpec `ebpf:"answer_dhcp6"`
 	FromGuest   *ebpf.ProgramSpec `ebpf:"from_guest"`
 	ToGuest     *ebpf.ProgramSpec `ebpf:"to_guest"`
 }
@@ -314,6 +382,7 @@ type berthProgramSpecs struct {
 type berthMapSpecs struct {
 	Answerers *ebpf.MapSpec `ebpf:"answerers"`
 	Answers4  *ebpf.MapSpec `ebpf:"answers4"`
+	Answers6  *ebpf.MapSpec `ebpf:"answers6"`
 	Locals    *ebpf.MapSpec `ebpf:"locals"`
 	Nics      *ebpf.MapSpec `ebpf:"nics"`
 	Punts     *ebpf.MapSpec `ebpf:"punts"`
@@ -357,6 +426,7 @@ func (o *berthObjects) Close() error {
 type berthMaps struct {
 	Answerers *ebpf.Map `ebpf:"answerers"`
 	Answers4  *ebpf.Map `ebpf:"answers4"`
+	Answers6  *ebpf.Map `ebpf:"answers6"`
 	Locals    *ebpf.Map `ebpf:"locals"`
 	Nics      *ebpf.Map `ebpf:"nics"`
 	Punts     *ebpf.Map `ebpf:"punts"`
@@ -373,6 +443,7 @@ func (m *berthMaps) Close() error {
 	return _BerthClose(
 		m.Answerers,
 		m.Answers4,
+		m.Answers6,
 		m.Locals,
 		m.Nics,
 		m.Punts,
@@ -400,6 +471,7 @@ type berthVariables struct {
 // It can be passed to loadBerthObjects or ebpf.CollectionSpec.LoadAndAssign.
 type berthPrograms struct {
 	AnswerDhcp4 *ebpf.Program `ebpf:"answer_dhcp4"`
+	AnswerDhcp6 *ebpf.Program `ebpf:"answer_dhcp6"`
 	FromGuest   *ebpf.Program `ebpf:"from_guest"`
 	ToGuest     *ebpf.Program `ebpf:"to_guest"`
 }
@@ -407,6 +479,7 @@ type berthPrograms struct {
 func (p *berthPrograms) Close() error {
 	return _BerthClose(
 		p.AnswerDhcp4,
+		p.AnswerDhcp6,
 		p.FromGuest,
 		p.ToGuest,
 	)

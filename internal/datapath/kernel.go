@@ -51,6 +51,7 @@ type maps struct {
 	Told    *ebpf.Map `ebpf:"told"`
 
 	Answers4  *ebpf.Map `ebpf:"answers4"`
+	Answers6  *ebpf.Map `ebpf:"answers6"`
 	Answerers *ebpf.Map `ebpf:"answerers"`
 }
 
@@ -59,7 +60,7 @@ func (m *maps) all() map[string]*ebpf.Map {
 		berthMapNics: m.Nics, berthMapStates: m.States, berthMapSets: m.Sets,
 		berthMapSets6: m.Sets6, berthMapLocals: m.Locals, berthMapShares: m.Shares,
 		berthMapPunts: m.Punts, berthMapSamples: m.Samples, berthMapTold: m.Told,
-		berthMapAnswers4: m.Answers4, berthMapAnswerers: m.Answerers,
+		berthMapAnswers4: m.Answers4, berthMapAnswers6: m.Answers6, berthMapAnswerers: m.Answerers,
 	}
 }
 
@@ -68,11 +69,12 @@ type programs struct {
 	ToGuest   *ebpf.Program `ebpf:"to_guest"`
 
 	DHCP4 *ebpf.Program `ebpf:"answer_dhcp4"`
+	DHCP6 *ebpf.Program `ebpf:"answer_dhcp6"`
 }
 
 // answerers are the programs that answer, by what a frame was taken for.
 func (p *programs) answerers() map[reason.Reason]*ebpf.Program {
-	return map[reason.Reason]*ebpf.Program{reason.DHCP4: p.DHCP4}
+	return map[reason.Reason]*ebpf.Program{reason.DHCP4: p.DHCP4, reason.DHCP6: p.DHCP6}
 }
 
 // Open loads the program under dir, taking over the maps and links that an

@@ -3,6 +3,8 @@ package datapath
 import (
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/berth-net/berth/internal/testenv"
 )
 
@@ -12,8 +14,11 @@ import (
 func TestKernelVerifier(t *testing.T) {
 	testenv.NeedKernel(t, 5, 16, "the count of verified instructions")
 	h := newHost(t)
-	for d, name := range [2]string{in: "from_guest", out: "to_guest"} {
-		info, err := h.k.program(d).Info()
+	p := h.k.progs
+	for name, p := range map[string]*ebpf.Program{
+		"from_guest": p.FromGuest, "to_guest": p.ToGuest, "answer_dhcp4": p.DHCP4, "answer_dhcp6": p.DHCP6,
+	} {
+		info, err := p.Info()
 		if err != nil {
 			t.Fatal(err)
 		}
