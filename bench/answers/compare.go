@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // compare measures all peers side by side: a round takes each in turn, so that
@@ -30,7 +32,11 @@ func compare(args []string, out io.Writer) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	c := comparison{task: t, out: out}
+	machine, err := machine()
+	if err != nil {
+		return err
+	}
+	c := comparison{task: t, out: out, machine: machine}
 	for i := range *rounds {
 		for _, family := range *families {
 			for _, p := range peers() {
@@ -53,6 +59,7 @@ func skipped(p peer, only string) bool {
 type comparison struct {
 	task
 	out     io.Writer
+	machine string
 	results []result
 	failed  []error
 }
@@ -72,6 +79,20 @@ func (c *comparison) one() {
 	if err != nil {
 		c.failed = append(c.failed, fmt.Errorf("%s, round %d: %w", c.peer, c.round, err))
 	}
+}
+
+// machine says what all of it ran on, and what else ran there before.
+func machine() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", err
+	}
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "", err
+	}
+	ahead, _, _ := strings.Cut(string(load), " ")
+	return fmt.Sprintf("Linux %s, %d CPUs, load average before the first round %s.\n\n", unix.ByteSliceToString(u.Release[:]), runtime.NumCPU(), ahead), nil
 }
 
 // inside tells a re-executed self that its namespaces are its own.
@@ -105,7 +126,7 @@ func (c *comparison) write(dir string) error {
 			return err
 		}
 	}
-	files := map[string]string{"answers.jsonl": lines.String(), "answers.md": c.markdown()}
+	files := map[string]string{"answers.jsonl": lines.String(), "answers.md": c.machine + c.markdown()}
 	for name, plot := range c.plots() {
 		files[name] = plot.SVG()
 	}

@@ -5,7 +5,9 @@ import (
 	"github.com/berth-net/berth/internal/arp"
 	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/dhcp6"
 	"github.com/berth-net/berth/internal/nd"
+	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
 )
 
@@ -21,6 +23,7 @@ func (a *Agent) letAnswer(index int, s answerer.Setting) error {
 	}
 	return a.opt.Kernel.Answer(index, datapath.Answers{
 		DHCP4: compiled(dhcp4.Compile(dhcp4.Server{Binding: s.Binding, ID: s.ServerID})),
+		DHCP6: compiled(dhcp6.Compile(dhcp6.Server{Binding: s.Binding, DUID: a.opt.DUID, Addr: nic.BerthLinkLocal()})),
 		ARP:   compiled(arp.Compile(arp.Responder{Binding: s.Binding, ServerID: s.ServerID, Former: s.FormerIDs, GatewayMAC: s.GatewayMAC})),
 		ND:    compiled(nd.Compile(nd.Router{Binding: s.Binding, GatewayMAC: s.GatewayMAC}, gone)),
 	})

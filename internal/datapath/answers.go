@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-net/berth/internal/arp"
 	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/dhcp6"
 	"github.com/berth-net/berth/internal/nd"
 	"github.com/berth-net/berth/internal/reason"
 )
@@ -16,6 +17,7 @@ import (
 // Answers is what the kernel answers one NIC by itself; what is nil it hands up.
 type Answers struct {
 	DHCP4 *dhcp4.Compiled
+	DHCP6 *dhcp6.Compiled
 	ARP   *arp.Compiled
 	ND    *nd.Compiled
 }
@@ -28,7 +30,7 @@ func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
 		taken reason.Reason
 		table *ebpf.Map
 	}{
-		{reason.DHCP4, k.maps.Answers4},
+		{reason.DHCP4, k.maps.Answers4}, {reason.DHCP6, k.maps.Answers6},
 		{reason.NeighbourSolicit, k.maps.AnswersND}, {reason.ARPRequest, k.maps.AnswersARP},
 	} {
 		switch v, err := m.table.LookupBytes(&key); {
@@ -80,6 +82,7 @@ func (k *Kernel) Answer(index int, a Answers) error {
 	key := uint32(index)
 	return errors.Join(
 		putAnswer(k.maps.Answers4, key, a.DHCP4, encodeAnswer4),
+		putAnswer(k.maps.Answers6, key, a.DHCP6, encodeAnswer6),
 		putAnswer(k.maps.AnswersARP, key, a.ARP, encodeARP),
 		putAnswer(k.maps.AnswersND, key, a.ND, encodeND),
 	)

@@ -52,6 +52,71 @@ type berthAnswer4 struct {
 	_ [4]byte
 }
 
+type berthAnswer6 struct {
+	_      structs.HostLayout
+	Digest uint64
+	Addr   struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	Flags uint32
+	Limit uint16
+	Nheld uint8
+	Pad   uint8
+	Given [2]struct {
+		_    structs.HostLayout
+		Addr struct {
+			_  structs.HostLayout
+			Hi uint64
+			Lo uint64
+		}
+		Bits uint32
+		Pad  uint32
+	}
+	Held [24]struct {
+		_    structs.HostLayout
+		Addr struct {
+			_  structs.HostLayout
+			Hi uint64
+			Lo uint64
+		}
+		Bits uint32
+		Pad  uint32
+	}
+	Heads [8]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Ia [2]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Client struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Fqdn [2]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Pieces [32]struct {
+		_   structs.HostLayout
+		Off uint16
+		Len uint16
+	}
+	Slot [256]uint8
+	Pad2 [4]uint8
+	Data struct {
+		_ structs.HostLayout
+		B [1024]uint8
+	}
+}
+
 type berthArpAnswers struct {
 	_      structs.HostLayout
 	Others uint64
@@ -287,6 +352,7 @@ type berthShareKey struct {
 const (
 	berthMapAnswerers      = "answerers"
 	berthMapAnswers4       = "answers4"
+	berthMapAnswers6       = "answers6"
 	berthMapAnswersarp     = "answersarp"
 	berthMapAnswersnd      = "answersnd"
 	berthMapLocals         = "locals"
@@ -301,6 +367,7 @@ const (
 	berthMapTold           = "told"
 	berthProgAnswerArp     = "answer_arp"
 	berthProgAnswerDhcp4   = "answer_dhcp4"
+	berthProgAnswerDhcp6   = "answer_dhcp6"
 	berthProgAnswerNs      = "answer_ns"
 	berthProgAnswerRs      = "answer_rs"
 	berthProgFromGuest     = "from_guest"
@@ -354,6 +421,7 @@ type berthSpecs struct {
 type berthProgramSpecs struct {
 	AnswerArp   *ebpf.ProgramSpec `ebpf:"answer_arp"`
 	AnswerDhcp4 *ebpf.ProgramSpec `ebpf:"answer_dhcp4"`
+	AnswerDhcp6 *ebpf.ProgramSpec `ebpf:"answer_dhcp6"`
 	AnswerNs    *ebpf.ProgramSpec `ebpf:"answer_ns"`
 	AnswerRs    *ebpf.ProgramSpec `ebpf:"answer_rs"`
 	FromGuest   *ebpf.ProgramSpec `ebpf:"from_guest"`
@@ -366,6 +434,7 @@ type berthProgramSpecs struct {
 type berthMapSpecs struct {
 	Answerers  *ebpf.MapSpec `ebpf:"answerers"`
 	Answers4   *ebpf.MapSpec `ebpf:"answers4"`
+	Answers6   *ebpf.MapSpec `ebpf:"answers6"`
 	Answersarp *ebpf.MapSpec `ebpf:"answersarp"`
 	Answersnd  *ebpf.MapSpec `ebpf:"answersnd"`
 	Locals     *ebpf.MapSpec `ebpf:"locals"`
@@ -411,6 +480,7 @@ func (o *berthObjects) Close() error {
 type berthMaps struct {
 	Answerers  *ebpf.Map `ebpf:"answerers"`
 	Answers4   *ebpf.Map `ebpf:"answers4"`
+	Answers6   *ebpf.Map `ebpf:"answers6"`
 	Answersarp *ebpf.Map `ebpf:"answersarp"`
 	Answersnd  *ebpf.Map `ebpf:"answersnd"`
 	Locals     *ebpf.Map `ebpf:"locals"`
@@ -429,6 +499,7 @@ func (m *berthMaps) Close() error {
 	return _BerthClose(
 		m.Answerers,
 		m.Answers4,
+		m.Answers6,
 		m.Answersarp,
 		m.Answersnd,
 		m.Locals,
@@ -459,6 +530,7 @@ type berthVariables struct {
 type berthPrograms struct {
 	AnswerArp   *ebpf.Program `ebpf:"answer_arp"`
 	AnswerDhcp4 *ebpf.Program `ebpf:"answer_dhcp4"`
+	AnswerDhcp6 *ebpf.Program `ebpf:"answer_dhcp6"`
 	AnswerNs    *ebpf.Program `ebpf:"answer_ns"`
 	AnswerRs    *ebpf.Program `ebpf:"answer_rs"`
 	FromGuest   *ebpf.Program `ebpf:"from_guest"`
@@ -469,6 +541,7 @@ func (p *berthPrograms) Close() error {
 	return _BerthClose(
 		p.AnswerArp,
 		p.AnswerDhcp4,
+		p.AnswerDhcp6,
 		p.AnswerNs,
 		p.AnswerRs,
 		p.FromGuest,

@@ -55,6 +55,7 @@ type maps struct {
 	Told    *ebpf.Map `ebpf:"told"`
 
 	Answers4   *ebpf.Map `ebpf:"answers4"`
+	Answers6   *ebpf.Map `ebpf:"answers6"`
 	AnswersARP *ebpf.Map `ebpf:"answersarp"`
 	AnswersND  *ebpf.Map `ebpf:"answersnd"`
 	Answerers  *ebpf.Map `ebpf:"answerers"`
@@ -65,7 +66,8 @@ func (m *maps) all() map[string]*ebpf.Map {
 		berthMapNics: m.Nics, berthMapStates: m.States, berthMapSets: m.Sets,
 		berthMapSets6: m.Sets6, berthMapLocals: m.Locals, berthMapShares: m.Shares,
 		berthMapPunts: m.Punts, berthMapSamples: m.Samples, berthMapTold: m.Told,
-		berthMapAnswers4: m.Answers4, berthMapAnswersarp: m.AnswersARP, berthMapAnswersnd: m.AnswersND,
+		berthMapAnswers4: m.Answers4, berthMapAnswers6: m.Answers6,
+		berthMapAnswersarp: m.AnswersARP, berthMapAnswersnd: m.AnswersND,
 		berthMapAnswerers: m.Answerers,
 	}
 }
@@ -75,6 +77,7 @@ type programs struct {
 	ToGuest   *ebpf.Program `ebpf:"to_guest"`
 
 	DHCP4 *ebpf.Program `ebpf:"answer_dhcp4"`
+	DHCP6 *ebpf.Program `ebpf:"answer_dhcp6"`
 	ARP   *ebpf.Program `ebpf:"answer_arp"`
 	NS    *ebpf.Program `ebpf:"answer_ns"`
 	RS    *ebpf.Program `ebpf:"answer_rs"`
@@ -83,7 +86,8 @@ type programs struct {
 // answerers are the programs that answer, by what a frame was taken for.
 func (p *programs) answerers() map[reason.Reason]*ebpf.Program {
 	return map[reason.Reason]*ebpf.Program{
-		reason.DHCP4: p.DHCP4, reason.ARPRequest: p.ARP, reason.NeighbourSolicit: p.NS, reason.RouterSolicit: p.RS,
+		reason.DHCP4: p.DHCP4, reason.DHCP6: p.DHCP6,
+		reason.ARPRequest: p.ARP, reason.NeighbourSolicit: p.NS, reason.RouterSolicit: p.RS,
 	}
 }
 

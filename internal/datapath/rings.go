@@ -87,21 +87,23 @@ func readRing(ctx context.Context, m *ebpf.Map, every time.Duration, f func([]by
 	}
 	stop := context.AfterFunc(ctx, func() { _ = r.Close() })
 	defer stop()
+	if every > 0 {
+		r.SetDeadline(time.Now().Add(every))
+	}
 	var rec ringbuf.Record
 	for {
-		if every > 0 && r.AvailableBytes() == 0 {
+		// Nothing else may be asked of a reader that is closed meanwhile.
+		err := r.ReadInto(&rec)
+		switch {
+		case err == nil:
+			f(rec.RawSample)
+		case errors.Is(err, ringbuf.ErrClosed):
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			r.SetDeadline(time.Now().Add(every))
-		}
-		if err := r.ReadInto(&rec); err != nil {
-			if errors.Is(err, ringbuf.ErrClosed) {
-				return nil
-			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				continue
-			}
+		default:
 			return fmt.Errorf("read ring %s: %w", m, err)
 		}
-		f(rec.RawSample)
 	}
 }
 

@@ -94,10 +94,13 @@ func hosts(list []netip.Addr) []netip.Prefix {
 	return out
 }
 
-// holdings is everything DHCPv6 can give the NIC.
+// held is everything DHCPv6 can give the NIC.
+func held(b *nic.Binding) []netip.Prefix { return slices.Concat(own(b), b.Delegated) }
+
+// holdings is the set of what is held.
 func holdings(b *nic.Binding) map[netip.Prefix]bool {
 	set := map[netip.Prefix]bool{}
-	for _, p := range slices.Concat(own(b), b.Delegated) {
+	for _, p := range held(b) {
 		set[p] = true
 	}
 	return set

@@ -26,7 +26,7 @@ suite() { # NAME FLAG...: runs a test binary where its testdata is
 	suite link -test.skip=TestKernelStorm
 	/story.sh
 ) >/tmp/beside 2>&1 &
-suite datapath -frames=50000 -soak=20000 -kills=2 -load=4000
+suite datapath -frames=50000 -dialogues=10000 -soak=20000 -kills=2 -load=4000
 wait
 $B cat /tmp/beside
 $B dmesg | $B grep -E 'BUG:|WARNING:|Oops|Call Trace' | $B sed 's/^/BROKEN /'

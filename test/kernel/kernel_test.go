@@ -135,6 +135,7 @@ func initramfs(t *testing.T, bin string) string {
 		i.Copy("tests/"+name+"/"+name, filepath.Join(bin, name+".test"))
 		i.Tree("tests/"+name+"/testdata", "../../internal/"+name+"/testdata")
 	}
+	i.Tree("tests/dhcp6/testdata", "../../internal/dhcp6/testdata") // datapath's clients
 	i.Copy("bin/berth", filepath.Join(bin, "berth"))
 	i.Copy("bin/berthd", filepath.Join(bin, "berthd"))
 	i.File("story.sh", 0o755, storyScript)

@@ -96,6 +96,14 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
 	__type(key, __u32); /* ifindex */
+	__type(value, struct answer6);
+} answers6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u32); /* ifindex */
 	__type(value, struct arp_answers);
 } answersarp SEC(".maps");
 
@@ -274,6 +282,7 @@ static __always_inline int take(struct __sk_buff *skb, const struct nic_rules *r
 
 #include "reply.h"
 #include "dhcp4.h"
+#include "dhcp6.h"
 #include "arp.h"
 #include "nd.h"
 

@@ -230,6 +230,21 @@ struct exchange {
 	struct in6 addr; /* an IPv4 address is mapped (RFC 4291 2.5.5.2) */
 };
 
+/* An IPv6 prefix; bits 0: there is none. */
+struct prefix6 {
+	struct in6 addr;
+	__u32 bits;
+	__u32 pad;
+};
+
+/* What an identity association of DHCPv6 lists, addresses as /128. */
+#define MAX_LISTED6 4
+struct ia6 {
+	struct prefix6 listed[MAX_LISTED6];
+	__u32 n;
+	__u32 mine; /* which of them are the NIC's, by bit */
+};
+
 /* Where a frame is read and its reply is written: one for each CPU, because
  * nothing interrupts a program at a tc hook but what ends before it goes on.
  * Offsets are kept here and not in registers: what is read from memory is
@@ -250,6 +265,7 @@ struct scratch {
 	__u8 partial; /* the guest leaves checksums to others */
 	__u8 pad3[3];
 	__u16 at[256]; /* where an option of this code is in the frame; 0: nowhere */
+	struct ia6 ia[2]; /* of addresses, of prefixes */
 	struct exchange done;
 };
 
@@ -291,6 +307,51 @@ struct answer4 {
 	struct piece fqdn[2]; /* option 81, by its E bit */
 	struct piece pieces[MAX_PIECES4]; /* the first is not used */
 	__u8 slot[256]; /* which piece is the option of a code; 0: none */
+	struct data data;
+};
+
+enum answer6_flags {
+	ANSWER6_STATEFUL = 1 << 0,  /* all but INFORMATION-REQUEST is answered */
+	ANSWER6_STATELESS = 1 << 1, /* INFORMATION-REQUEST is */
+	ANSWER6_RAPID_COMMIT = 1 << 2,
+	ANSWER6_UNICAST = 1 << 3,
+	ANSWER6_NAMED = 1 << 4,       /* identity associations are told apart by IAID */
+	ANSWER6_ARCH = 1 << 5,        /* some architectures are told something else */
+	ANSWER6_HIGH = 1 << 6,        /* there are options above 255 */
+	ANSWER6_CLIENT_TIME = 1 << 7, /* the time in the only client's DUID does not count */
+};
+
+/* What stands in a reply before the identity associations, by kind. */
+enum head6 {
+	HEAD6_ADVERTISE,
+	HEAD6_RAPID,
+	HEAD6_REPLY,
+	HEAD6_INFORM, /* option 2 alone */
+	HEAD6_SUCCESS,
+	HEAD6_NOT_ON_LINK,
+};
+#define HEADS6 8 /* a power of two */
+
+#define MAX_PIECES6 32
+#define MAX_HELD6 24
+
+/* What one NIC is answered in DHCPv6, made by dhcp6.Compile. Of a pair the
+ * first is about addresses, the second about prefixes. */
+struct answer6 {
+	__u64 digest;
+	struct in6 addr; /* the source of every reply */
+	__u32 flags;
+	__u16 limit; /* how long a message may be */
+	__u8 nheld, pad;
+	struct prefix6 given[2]; /* the first that is given */
+	struct prefix6 held[MAX_HELD6]; /* all that is the NIC's */
+	struct piece heads[HEADS6];
+	struct piece ia[2]; /* what follows the IAID */
+	struct piece client; /* option 1 of the only client; no length: any */
+	struct piece fqdn[2]; /* option 39, by its S bit */
+	struct piece pieces[MAX_PIECES6]; /* the first is not used */
+	__u8 slot[256]; /* which piece is the options of a code; 0: none */
+	__u8 pad2[4];
 	struct data data;
 };
 
