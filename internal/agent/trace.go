@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/plan"
-	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/words"
 )
 
@@ -104,11 +104,7 @@ func (t *tracer) handUp(out *api.Traced, frame []byte) {
 
 // explain puts the reason into words.
 func (t *tracer) explain(out *api.Traced) {
-	why := out.Reason
-	if why == reason.None {
-		why = out.Audited
-	}
-	out.Why, out.Permitted = why.Text(), t.rules.Permitted(why)
+	out.Why, out.Permitted = out.Reason.Text(), t.rules.Permitted(cmp.Or(out.Audited, out.Reason))
 }
 
 // unaskable says why the kernel cannot be asked about a frame, "" if it can: it

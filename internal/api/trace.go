@@ -50,8 +50,8 @@ type Traced struct {
 	Frame   Told `json:"frame"`
 
 	Fate Fate `json:"fate"`
-	// Reason is why it is dropped, or gets no answer, or a refusal; Why is that
-	// in words.
+	// Reason is why it is dropped, or gets no answer, or a refusal; Why says that
+	// in words, or why it was not traced.
 	Reason    reason.Reason `json:"reason,omitempty"`
 	Why       string        `json:"why,omitempty"`
 	Permitted string        `json:"permitted,omitempty"` // what would have passed

@@ -221,3 +221,10 @@ func address(s string) (netip.Addr, error) {
 
 func own4(n NIC) netip.Addr { return n.IP4 }
 func own6(n NIC) netip.Addr { return n.IP6 }
+
+// Check reads words without a NIC: its error says what is wrong with them on
+// any.
+func Check(words []string) error {
+	_, err := Frame(NIC{IP4: netip.IPv4Unspecified(), IP6: netip.IPv6Unspecified()}, false, words)
+	return err
+}

@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -76,7 +77,7 @@ func (j *judgement) trace(f api.Frame) api.Traced {
 			out.Reply = &t
 		}
 	}
-	out.Why, out.Permitted = out.Reason.Text(), j.rules.Permitted(out.Reason)
+	out.Why, out.Permitted = out.Reason.Text(), j.rules.Permitted(cmp.Or(out.Audited, out.Reason))
 	return out
 }
 
