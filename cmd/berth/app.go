@@ -42,7 +42,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	a.globalFlags(root)
 	root.AddCommand(
-		a.listCommand(), a.showCommand(), a.statusCommand(), a.eventsCommand(), a.planCommand(), a.reasonsCommand(),
+		a.listCommand(), a.showCommand(), a.statusCommand(), a.eventsCommand(), a.planCommand(), a.traceCommand(), a.reasonsCommand(),
 		a.setCommand(), a.deleteCommand(), a.releaseCommand(), a.attachCommand(), a.nimbusCommand(), a.importCommand(),
 		a.ganetiCommand(), a.completionCommand(), a.versionCommand(), a.manCommand(),
 	)
@@ -51,7 +51,7 @@ func (a *app) root() *cobra.Command {
 
 const rootLong = `berth gives every virtual NIC of this host its fixed network identity, enforces it, and explains.
 
-This command asks the agent, berthd, over its unix socket. Who may do that is decided by the owner, group and mode of the socket. Nouns and "list", "show", "status", "events", "plan" and "reasons" only read; "set", "delete", "release" and "attach" change something. Data goes to the standard output, messages to the standard error.
+This command asks the agent, berthd, over its unix socket. Who may do that is decided by the owner, group and mode of the socket. Nouns and "list", "show", "status", "events", "plan", "trace" and "reasons" only read; "set", "delete", "release" and "attach" change something. Data goes to the standard output, messages to the standard error.
 
 A NIC is protected only while it is in force: a name that berthd does not manage, and a NIC that was released, are not filtered at all, and a binding with its checks off is not protected against spoofing.`
 

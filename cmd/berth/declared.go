@@ -14,18 +14,19 @@ import (
 
 // declared is as much of a binding, in the file format's keys, as is shown.
 type declared struct {
-	Suspended      bool   `json:"suspended"`
-	Hostname       string `json:"hostname"`
-	Gateway        string `json:"gateway"`
-	Gateway6       string `json:"gateway6"`
-	GatewayMAC     string `json:"gateway-mac"`
-	NoDefaultRoute bool   `json:"no-default-route"`
-	IPv6           string `json:"ipv6"`
-	LinkLocal      words  `json:"link-local"`
-	Routed         bool   `json:"routed"`
-	Neighbours     string `json:"neighbours"`
+	Suspended      bool     `json:"suspended"`
+	Hostname       string   `json:"hostname"`
+	Gateway        string   `json:"gateway"`
+	Gateway6       string   `json:"gateway6"`
+	GatewayMAC     string   `json:"gateway-mac"`
+	NoDefaultRoute bool     `json:"no-default-route"`
+	IPv6           string   `json:"ipv6"`
+	LinkLocal      wordList `json:"link-local"`
+	Routed         bool     `json:"routed"`
+	Neighbours     string   `json:"neighbours"`
 	DHCP4          struct {
-		Off bool `json:"off"`
+		Off     bool   `json:"off"`
+		Address string `json:"address"`
 	} `json:"dhcp4"`
 	DHCP6 struct {
 		Mode string `json:"mode"`
@@ -40,15 +41,15 @@ type declared struct {
 	} `json:"guard"`
 }
 
-// words is one word, or a list of them.
-type words []string
+// wordList is one word, or a list of them.
+type wordList []string
 
 // UnmarshalJSON takes either.
-func (l *words) UnmarshalJSON(raw []byte) error {
+func (l *wordList) UnmarshalJSON(raw []byte) error {
 	if !bytes.HasPrefix(raw, []byte(`"`)) {
 		return json.Unmarshal(raw, (*[]string)(l))
 	}
-	*l = words{""}
+	*l = wordList{""}
 	return json.Unmarshal(raw, &(*l)[0])
 }
 
@@ -167,7 +168,7 @@ func showLinkLocals(w io.Writer, n api.NIC) {
 }
 
 func choice(n api.NIC, a netip.Addr) string {
-	if slices.Equal(bindingOf(n).LinkLocal, words{"first-come"}) && n.MAC != nil && a != n.MAC.EUI64() {
+	if slices.Equal(bindingOf(n).LinkLocal, wordList{"first-come"}) && n.MAC != nil && a != n.MAC.EUI64() {
 		return " (the guest's choice)"
 	}
 	return ""

@@ -9,13 +9,13 @@ import (
 	"github.com/berth-net/berth/internal/api"
 )
 
-// docs/api.md names every field of a NIC.
+// docs/api.md names every field of a NIC, and of what was traced.
 func TestDocHasEveryField(t *testing.T) {
 	raw, err := os.ReadFile("../../docs/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range jsonKeys(reflect.TypeFor[api.NIC](), "") {
+	for _, key := range append(jsonKeys(reflect.TypeFor[api.NIC](), ""), jsonKeys(reflect.TypeFor[api.Traced](), "")...) {
 		if !strings.Contains(string(raw), "`"+key+"`") {
 			t.Errorf("docs/api.md does not name `%s`", key)
 		}

@@ -15,6 +15,7 @@ type Node interface {
 	Changer
 	Planner
 	Historian
+	Tracer
 }
 
 // Viewer says what is.

@@ -101,6 +101,7 @@ func (*Server) routes() []route {
 		{"DELETE", "/v1/nics/{name}", nil, (*Server).delete},
 		{"POST", "/v1/nics/{name}/wait", []string{"timeout"}, (*Server).wait},
 		{"POST", "/v1/nics/{name}/release", nil, (*Server).release},
+		{"POST", "/v1/nics/{name}/trace", nil, (*Server).trace},
 		{"GET", "/v1/plan", nil, (*Server).plan},
 		{"POST", "/v1/plan", nil, (*Server).planFor},
 		{"GET", "/v1/events", []string{"follow", "nic", "since"}, (*Server).events},
