@@ -34,6 +34,7 @@ type config struct {
 	Owners   []uint32 `yaml:"owners"`
 	DUID     string   `yaml:"duid"`
 	Hooks    string   `yaml:"hooks"`
+	Answers  string   `yaml:"answers"`
 	Log      logging  `yaml:"log"`
 
 	NFDHCPD    fromNFDHCPD    `yaml:"nfdhcpd"`
@@ -50,6 +51,12 @@ type logging struct {
 	Level  slog.Level `yaml:"level"`
 	Format string     `yaml:"format"`
 }
+
+// Who answers what can be answered without the daemon.
+const (
+	byKernel = "kernel"
+	byDaemon = "daemon"
+)
 
 // fileMode is written in octal.
 type fileMode uint32
@@ -71,6 +78,7 @@ func defaultConfig() config {
 		State:    "/var/lib/berth",
 		BPF:      datapath.DefaultDir,
 		Hooks:    hook.DefaultDir,
+		Answers:  byKernel,
 		Socket:   socket{Path: "/run/berth/berthd.sock", Mode: 0o660},
 		Log:      logging{Format: "text"},
 	}
@@ -120,6 +128,9 @@ func (c *config) validate() error {
 		if !filepath.IsAbs(p.value) {
 			errs = append(errs, fmt.Errorf("%s %q: want an absolute path", p.key, p.value))
 		}
+	}
+	if c.Answers != byKernel && c.Answers != byDaemon {
+		errs = append(errs, fmt.Errorf("answers %q: want kernel or daemon", c.Answers))
 	}
 	for _, l := range []struct {
 		key      string

@@ -137,7 +137,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
 		Sources: sources(from),
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
-		Hooks:   hook.New(cfg.Hooks),
+		Hooks:   hook.New(cfg.Hooks), DaemonAnswers: cfg.Answers == byDaemon,
 		Log:     log,
 		Version: version, Release: kernelRelease(),
 		Ready: func() { notify("READY=1") },

@@ -61,12 +61,14 @@ type Options struct {
 	Store   *store.Store
 	Sender  answerer.Sender
 	DUID    []byte // the server's identifier in DHCPv6
-	Policy  plan.Policy
-	Hooks   *hook.Runner
-	Log     *slog.Logger
-	Version string
-	Release string // the kernel's release, for the status
-	Ready   func() // called once, when everything known is in force or waits
+	// DaemonAnswers leaves nothing to the kernel: every answer is the daemon's.
+	DaemonAnswers bool
+	Policy        plan.Policy
+	Hooks         *hook.Runner
+	Log           *slog.Logger
+	Version       string
+	Release       string // the kernel's release, for the status
+	Ready         func() // called once, when everything known is in force or waits
 }
 
 // Agent is one node's agent. Run it once; its methods serve api.Node.

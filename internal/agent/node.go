@@ -166,8 +166,11 @@ func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want plan.Want, l pla
 	}
 	var ignored map[string]uint64
 	n.Answers, ignored = a.book.read(index)
+	tally(n.Answers.Count, ignored, c.Exchanges)
 	n.Counters = showCounters(c, ignored)
-	return nil
+	byKernel, err := a.opt.Kernel.Answering(index)
+	n.Installed.Kernel = protocols(byKernel)
+	return err
 }
 
 // linkLocals are those a NIC may use: reserved for it, or chosen by its guest.

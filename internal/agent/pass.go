@@ -263,9 +263,13 @@ func (a *Agent) tellLoud(s plan.Step, err error) {
 func (a *Agent) applyStep(s plan.Step) error {
 	switch s.Verb {
 	case plan.Hold:
+		err := a.opt.Kernel.Unanswer(s.Index)
 		a.answerer.Hold(s.Index)
+		return err
 	case plan.Silence:
+		err := a.opt.Kernel.Unanswer(s.Index)
 		a.answerer.Silence(s.Index)
+		return err
 	case plan.Quiet:
 		return link.Quiet(s.NIC)
 	case plan.Prepare:
@@ -286,10 +290,12 @@ func (a *Agent) applyStep(s plan.Step) error {
 		a.remember(s.Index)
 		return a.opt.Kernel.Guard(s.Index, s.NIC, *s.Rules)
 	case plan.Answer:
-		a.answerer.Answer(s.Index, s.NIC, answerer.Setting{
+		setting := answerer.Setting{
 			Binding: s.Binding, ServerID: s.ServerID, FormerIDs: s.Former, GatewayMAC: s.GatewayMAC,
 			Digest: s.Digest, Former: a.takeFormer(s.Index),
-		})
+		}
+		a.answerer.Answer(s.Index, s.NIC, setting)
+		return a.letAnswer(s.Index, setting)
 	case plan.Forget:
 		a.answerer.Drop(s.Index)
 		a.book.forget(s.Index)

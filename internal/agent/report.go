@@ -34,19 +34,37 @@ type page struct {
 	told    map[string]time.Time // by kind of exchange: when the history was last told
 }
 
+// record counts an exchange and keeps it.
 func (b *book) record(index int, a api.Answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.pages[index]
-	if p == nil {
-		p = &page{count: map[string]uint64{}, ignored: map[reason.Reason]uint64{}, told: map[string]time.Time{}}
-		b.pages[index] = p
-	}
+	p := b.page(index)
 	if a.Answer != "" {
 		p.count[a.Answer]++
 	} else {
 		p.ignored[a.Reason]++
 	}
+	p.keep(a)
+}
+
+// keep keeps an exchange that the kernel has counted.
+func (b *book) keep(index int, a api.Answer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.page(index).keep(a)
+}
+
+// page is a NIC's; b.mu is held.
+func (b *book) page(index int) *page {
+	p := b.pages[index]
+	if p == nil {
+		p = &page{count: map[string]uint64{}, ignored: map[reason.Reason]uint64{}, told: map[string]time.Time{}}
+		b.pages[index] = p
+	}
+	return p
+}
+
+func (p *page) keep(a api.Answer) {
 	if a.Request == "" && a.Reason == reason.None {
 		return // an advertisement nobody asked for is no exchange
 	}
@@ -97,39 +115,42 @@ func (a *Agent) punt(p datapath.Punt) {
 	a.answerer.Punt(p.Index, answerer.Packet{Reason: p.Reason, Frame: p.Frame})
 }
 
-// reportKernel is told of some of what the kernel has answered by itself: all
-// that an honest guest does.
-func (a *Agent) reportKernel(x datapath.Exchange) {
-	e := answerer.Exchange{
-		Index: x.Index, NIC: a.view.Load().name(x.Index), Request: x.Request, Answer: x.Answer, XID: x.XID, Reason: x.Reason,
-	}
-	if x.Address.IsValid() {
-		e.Addresses = []netip.Prefix{x.Address}
-	}
-	a.reportExchange(e)
-}
-
-// reportExchange is told of every message. Nothing of it is logged: what
-// a guest can cause at will is counted, and kept in a bounded history.
+// reportExchange is told of every message that the daemon has dealt with.
+// Nothing of it is logged: what a guest can cause at will is counted, and kept
+// in a bounded history.
 func (a *Agent) reportExchange(x answerer.Exchange) {
-	now := time.Now()
 	done := api.Answer{
-		Time: now, Request: x.Request, Answer: x.Answer, Addresses: x.Addresses, XID: x.XID, Reason: x.Reason,
+		Time: time.Now(), Request: x.Request, Answer: x.Answer, Addresses: x.Addresses, XID: x.XID, Reason: x.Reason,
 	}
 	if x.Err != nil {
 		done.Answer = ""
 	}
 	a.book.record(x.Index, done)
-	if x.Unasked() {
-		return
+	if !x.Unasked() {
+		a.tell(x.Index, x.NIC, done, x.Err)
 	}
-	e := api.Event{Time: now, NIC: x.NIC, Index: x.Index, Kind: "ignored", Reason: x.Reason, Text: x.Request}
+}
+
+// reportKernel is told of what the kernel has dealt with by itself: of all that
+// an honest guest asks. It is counted there.
+func (a *Agent) reportKernel(x datapath.Exchange) {
+	done := api.Answer{Time: time.Now().Add(-x.Age), Request: x.Request, Answer: x.Answer, XID: x.XID, Reason: x.Reason}
+	if x.Address.IsValid() {
+		done.Addresses = []netip.Prefix{x.Address}
+	}
+	a.book.keep(x.Index, done)
+	a.tell(x.Index, a.view.Load().name(x.Index), done, nil)
+}
+
+// tell puts an exchange into the history, if it is news.
+func (a *Agent) tell(index int, name string, x api.Answer, failed error) {
+	e := api.Event{Time: x.Time, NIC: name, Index: index, Kind: "ignored", Reason: x.Reason, Text: x.Request}
 	if e.Text == "" {
 		e.Text = "a message"
 	}
 	switch {
-	case x.Err != nil:
-		e.Kind, e.Text = "failed", fmt.Sprintf("%s: %v", x.Request, x.Err)
+	case failed != nil:
+		e.Kind, e.Text = "failed", fmt.Sprintf("%s: %v", x.Request, failed)
 	case x.Answer != "":
 		e.Kind, e.Text = "answered", x.Request+" -> "+x.Answer
 		for _, p := range x.Addresses {
@@ -139,7 +160,7 @@ func (a *Agent) reportExchange(x answerer.Exchange) {
 		e.Text += " ignored: " + x.Reason.Text()
 	}
 	// Not by the text: the guest chooses the address in it.
-	if a.book.newsworthy(x.Index, x.Request+x.Answer+x.Reason.String(), now) {
+	if a.book.newsworthy(index, x.Request+x.Answer+x.Reason.String(), x.Time) {
 		a.Add(e)
 	}
 }

@@ -80,7 +80,8 @@ type Installed struct {
 	ServerID  netip.Addr     `json:"server_id"`
 	Routes    []netip.Prefix `json:"routes,omitempty"` // of a routed NIC, in the host
 	Answering bool           `json:"answering"`
-	InForce   bool           `json:"in_force"` // equal to what is desired
+	Kernel    []string       `json:"kernel,omitempty"` // what the kernel answers by itself, as Counters.Taken has them
+	InForce   bool           `json:"in_force"`         // equal to what is desired
 }
 
 // Answers is what the NIC was told.

@@ -24,7 +24,7 @@ func define4(b *nic.Binding, id netip.Addr) func([]byte) ([]byte, Exchange) {
 			return nil, Exchange{}
 		}
 		out := dhcp4.Answer(dhcp4.Server{Binding: b, ID: id}, dhcp4.Query{EthSrc: u.EthSrc, Src: u.Src, Dst: u.Dst, Message: u.Payload})
-		x := Exchange{Request: out.Request, Answer: out.Answer, Reason: out.Reason}
+		x := Exchange{Kind: Kind{out.Request, out.Answer, out.Reason}}
 		if out.Reply == nil {
 			return nil, x
 		}
@@ -100,14 +100,21 @@ func TestAnswersOfClients(t *testing.T) {
 // newAnswerOracle4 puts a binding's DHCPv4 answers in force.
 func newAnswerOracle4(t testing.TB, k *Kernel, b *nic.Binding) *answerOracle {
 	t.Helper()
+	a, id := compile4(t, b)
+	o := &answerOracle{TB: t, k: k, define: define4(b, id), did: map[string]int{}}
+	o.answer(b, guard.Site{Segment: 7, ServerID: id}, a)
+	return o
+}
+
+// compile4 are a binding's DHCPv4 answers, and from which server.
+func compile4(t testing.TB, b *nic.Binding) (Answers, netip.Addr) {
+	t.Helper()
 	id, _ := dhcp4.ServerID(b, nil)
 	c, ok := dhcp4.Compile(dhcp4.Server{Binding: b, ID: id})
 	if !ok {
 		t.Fatal("nothing is compiled")
 	}
-	o := &answerOracle{TB: t, k: k, define: define4(b, id), did: map[string]int{}}
-	o.answer(b, guard.Site{Segment: 7, ServerID: id}, Answers{DHCP4: &c})
-	return o
+	return Answers{DHCP4: &c}, id
 }
 
 // askingClients are the options beside type and addresses of real clients:

@@ -52,9 +52,8 @@ func (o *answerOracle) agree(frame []byte) bool {
 		return false
 	}
 	want, x := o.define(frame)
-	if a.Exchange.Request != x.Request || a.Exchange.Answer != x.Answer || a.Exchange.Reason != x.Reason {
-		o.Errorf("%x:\nthe kernel says %s -> %s %s, want %s -> %s %s", frame,
-			a.Exchange.Request, a.Exchange.Answer, a.Exchange.Reason, x.Request, x.Answer, x.Reason)
+	if a.Exchange.Kind != x.Kind {
+		o.Errorf("%x:\nthe kernel says %v, want %v", frame, a.Exchange.Kind, x.Kind)
 	}
 	if got := completed(a.Reply, frame); !bytes.Equal(got, want) {
 		o.Errorf("to %x:\nthe kernel replies %x\nwant               %x", frame, got, want)

@@ -16,6 +16,24 @@ type Answers struct {
 	DHCP4 *dhcp4.Compiled
 }
 
+// Answering names what the kernel answers on an ifindex by itself.
+func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
+	key := uint32(index)
+	var list []reason.Reason
+	for _, m := range []struct {
+		taken reason.Reason
+		table *ebpf.Map
+	}{{reason.DHCP4, k.maps.Answers4}} {
+		switch v, err := m.table.LookupBytes(&key); {
+		case err != nil:
+			return nil, fmt.Errorf("read answers: %w", err)
+		case v != nil:
+			list = append(list, m.taken)
+		}
+	}
+	return list, nil
+}
+
 // The bits of answer4.flags, as in bpf/berth.h.
 const (
 	answer4CheckMAC = 1 << iota

@@ -9,22 +9,26 @@ import (
 	"github.com/berth-net/berth/internal/reason"
 )
 
-// Exchange is one message that the program itself has dealt with.
-type Exchange struct {
-	Index   int
+// Kind is a message and what comes of it.
+type Kind struct {
 	Request string // "DISCOVER"
 	Answer  string // "OFFER"; "" for silence
+	Reason  reason.Reason
+}
+
+// Exchange is one message that the program itself has dealt with.
+type Exchange struct {
+	Kind
+	Index   int
 	Address netip.Prefix
 	XID     string
-	Reason  reason.Reason
 	Age     time.Duration // since it happened
 }
 
-// exchangeKind names enum exchange_kind of bpf/berth.h.
+// exchangeKind is one of enum exchange_kind of bpf/berth.h.
 type exchangeKind struct {
-	request, answer string
-	why             reason.Reason
-	xid             string // its format; "" if the protocol has none
+	Kind
+	xid string // its format; "" if the protocol has none
 }
 
 const (
@@ -35,26 +39,26 @@ const (
 // exchangeKinds are in the order of enum exchange_kind.
 func exchangeKinds() []exchangeKind {
 	return []exchangeKind{
-		{"DISCOVER", "OFFER", reason.None, xid4},
-		{"DISCOVER", "ACK", reason.None, xid4},
-		{"REQUEST", "ACK", reason.None, xid4},
-		{"REQUEST", "NAK", reason.DHCPWrongAddr, xid4},
-		{"INFORM", "ACK", reason.None, xid4},
-		{"DECLINE", "", reason.DHCPDecline, xid4},
-		{"RELEASE", "", reason.DHCPRelease, xid4},
-		{"ARP", "ARP", reason.None, ""},
-		{"NS", "NA", reason.None, ""},
-		{"RS", "RA", reason.None, ""},
-		{"SOLICIT", "ADVERTISE", reason.None, xid6},
-		{"SOLICIT", "REPLY", reason.None, xid6},
-		{"REQUEST", "REPLY", reason.None, xid6},
-		{"RENEW", "REPLY", reason.None, xid6},
-		{"REBIND", "REPLY", reason.None, xid6},
-		{"CONFIRM", "REPLY", reason.None, xid6},
-		{"INFORMATION-REQUEST", "REPLY", reason.None, xid6},
-		{"RELEASE", "REPLY", reason.DHCPRelease, xid6},
-		{"DECLINE", "REPLY", reason.DHCPDecline, xid6},
-		{"CONFIRM", "REPLY", reason.DHCPNotOnLink, xid6},
+		{Kind{"DISCOVER", "OFFER", reason.None}, xid4},
+		{Kind{"DISCOVER", "ACK", reason.None}, xid4},
+		{Kind{"REQUEST", "ACK", reason.None}, xid4},
+		{Kind{"REQUEST", "NAK", reason.DHCPWrongAddr}, xid4},
+		{Kind{"INFORM", "ACK", reason.None}, xid4},
+		{Kind{"DECLINE", "", reason.DHCPDecline}, xid4},
+		{Kind{"RELEASE", "", reason.DHCPRelease}, xid4},
+		{Kind{"ARP", "ARP", reason.None}, ""},
+		{Kind{"NS", "NA", reason.None}, ""},
+		{Kind{"RS", "RA", reason.None}, ""},
+		{Kind{"SOLICIT", "ADVERTISE", reason.None}, xid6},
+		{Kind{"SOLICIT", "REPLY", reason.None}, xid6},
+		{Kind{"REQUEST", "REPLY", reason.None}, xid6},
+		{Kind{"RENEW", "REPLY", reason.None}, xid6},
+		{Kind{"REBIND", "REPLY", reason.None}, xid6},
+		{Kind{"CONFIRM", "REPLY", reason.None}, xid6},
+		{Kind{"INFORMATION-REQUEST", "REPLY", reason.None}, xid6},
+		{Kind{"RELEASE", "REPLY", reason.DHCPRelease}, xid6},
+		{Kind{"DECLINE", "REPLY", reason.DHCPDecline}, xid6},
+		{Kind{"CONFIRM", "REPLY", reason.DHCPNotOnLink}, xid6},
 	}
 }
 
@@ -64,9 +68,19 @@ func (x *Exchange) name(kind uint8) bool {
 	if int(kind) >= len(kinds) {
 		return false
 	}
-	k := kinds[kind]
-	x.Request, x.Answer, x.Reason = k.request, k.answer, k.why
+	x.Kind = kinds[kind].Kind
 	return true
+}
+
+// byKind names counts.
+func byKind(counts []uint64) map[Kind]uint64 {
+	m := map[Kind]uint64{}
+	for i, k := range exchangeKinds() {
+		if counts[i] > 0 {
+			m[k.Kind] = counts[i]
+		}
+	}
+	return m
 }
 
 // exchangeBytes is the size of struct exchange of bpf/berth.h.

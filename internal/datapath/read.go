@@ -142,6 +142,7 @@ func (k *Kernel) readSet6(set uint32) []netip.Prefix {
 type Counters struct {
 	FromGuest, ToGuest      uint64
 	Taken, Dropped, Audited map[reason.Reason]uint64
+	Exchanges               map[Kind]uint64 // that the kernel has dealt with by itself
 }
 
 // Counters reads the counters of an ifindex; false if it has none.
@@ -158,6 +159,7 @@ func (k *Kernel) Counters(index int) (Counters, bool, error) {
 	return Counters{
 		FromGuest: s.FromGuest, ToGuest: s.ToGuest, Taken: byReason(s.Taken[:], reason.DHCP4),
 		Dropped: byReason(s.Dropped[:], reason.None), Audited: byReason(s.Audited[:], reason.None),
+		Exchanges: byKind(s.Exchanges[:]),
 	}, true, nil
 }
 

@@ -55,6 +55,12 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err != nil {
 		return err
 	}
+	if old == nil || old.Digest != v.Digest {
+		// No answer outlives the rules that it was made with.
+		if err = k.Unanswer(index); err != nil {
+			return err
+		}
+	}
 	if err = k.addSet(r, set); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}

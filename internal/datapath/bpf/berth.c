@@ -304,10 +304,9 @@ int to_guest(struct __sk_buff *skb)
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct verdict v;
 
-	if (skb->mark == REPLY_MARK && skb->ingress_ifindex == skb->ifindex) {
-		skb->mark = 0;
+	/* The mark stays: while filters give way to links both are there. */
+	if (skb->mark == REPLY_MARK && skb->ingress_ifindex == skb->ifindex)
 		return VERDICT_NEXT;
-	}
 	if (!r || !s)
 		return VERDICT_DROP;
 	v = judge_to_guest(r, &f);
