@@ -92,16 +92,19 @@ func readRing(ctx context.Context, m *ebpf.Map, every time.Duration, f func([]by
 	}
 	stop := context.AfterFunc(ctx, func() { _ = r.Close() })
 	defer stop()
-	var rec ringbuf.Record
-	for {
-		if every > 0 && r.AvailableBytes() == 0 {
+	look := func() {
+		if every > 0 {
 			r.SetDeadline(time.Now().Add(every))
 		}
+	}
+	var rec ringbuf.Record
+	for look(); ; {
 		if err := r.ReadInto(&rec); err != nil {
 			if errors.Is(err, ringbuf.ErrClosed) {
 				return nil
 			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			if errors.Is(err, os.ErrDeadlineExceeded) { // and everything is read
+				look()
 				continue
 			}
 			return fmt.Errorf("read ring %s: %w", m, err)

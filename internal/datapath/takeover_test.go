@@ -318,7 +318,7 @@ func TestKilledInTakeover(t *testing.T) {
 		h.start("open")()
 		whole := time.Since(begin)
 		found, sent := map[string]int{}, 0
-		for n := range max(*kills/5, 4) {
+		for n := range max(*kills/10, 4) {
 			h.reopen()
 			h.leave(how) // which opens, so nothing spoofs meanwhile
 			spoofs := h.flood(2000, corpus.B4)
