@@ -125,7 +125,7 @@ func TestTakeCounts(t *testing.T) {
 	if l.Exchanges != 1 || l.Wrong != 1 || l.quantile(0.5) != 3*time.Microsecond {
 		t.Errorf("%d exchanges, %d wrong, median %v; want 1, 1, 3µs", l.Exchanges, l.Wrong, l.quantile(0.5))
 	}
-	if err := l.expire(late.Add(giveUp)); err != nil || l.Lost != 1 {
+	if err := l.expire(late.Add(l.giveUp)); err != nil || l.Lost != 1 {
 		t.Errorf("%d lost, %v, want 1", l.Lost, err)
 	}
 }

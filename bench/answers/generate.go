@@ -21,7 +21,9 @@ type order struct {
 	Echo        bool   // the answers are the requests, sent back
 	Outstanding int
 	Clients     int // MACs, each with its own address
+	First       int // the first client's number
 	Ready       time.Duration
+	GiveUp      time.Duration // how long an answer may take
 	Warm, For   time.Duration
 }
 
@@ -40,6 +42,9 @@ type sample struct {
 	AnswerBytes int     `json:"answer_bytes"` // the first answer's frame
 }
 
+// rate is exchanges a second.
+func (s sample) rate() float64 { return float64(s.Exchanges) / s.Seconds }
+
 func (o *order) flags(f *flag.FlagSet) {
 	f.StringVar(&o.Iface, "iface", "eth0", "interface towards the server")
 	f.IntVar(&o.Family, "family", 4, "4 or 6")
@@ -47,6 +52,8 @@ func (o *order) flags(f *flag.FlagSet) {
 	f.BoolVar(&o.Echo, "echo", false, "the answers are the requests, unchanged")
 	f.IntVar(&o.Outstanding, "outstanding", 1, "exchanges under way")
 	f.IntVar(&o.Clients, "clients", 1, "clients, each with its own MAC")
+	f.IntVar(&o.First, "first", 0, "the first client's number")
+	f.DurationVar(&o.GiveUp, "give-up", time.Second, "how long an answer may take before its exchange is lost")
 	f.DurationVar(&o.Ready, "ready", 15*time.Second, "how long the first right answer may take")
 	f.DurationVar(&o.Warm, "warm", 300*time.Millisecond, "load before measuring")
 	f.DurationVar(&o.For, "for", 2*time.Second, "how long to measure")
@@ -56,7 +63,7 @@ func (o *order) args() []string {
 	return []string{
 		"generate", "-iface", o.Iface, "-family", fmt.Sprint(o.Family), "-mode", o.Mode, fmt.Sprintf("-echo=%v", o.Echo),
 		"-outstanding", fmt.Sprint(o.Outstanding), "-clients", fmt.Sprint(o.Clients),
-		"-ready", o.Ready.String(), "-warm", o.Warm.String(), "-for", o.For.String(),
+		"-first", fmt.Sprint(o.First), "-give-up", o.GiveUp.String(), "-ready", o.Ready.String(), "-warm", o.Warm.String(), "-for", o.For.String(),
 	}
 }
 
@@ -90,7 +97,7 @@ func (o *order) measure() (sample, error) {
 	}
 	var clients []client
 	for i := range min(o.Clients, maxSlots/2) {
-		clients = append(clients, newClient(i))
+		clients = append(clients, newClient(o.First+i))
 	}
 	near := newNeighbours(clients)
 	first := o.first(clients[0])
@@ -102,6 +109,7 @@ func (o *order) measure() (sample, error) {
 	l := newLoad(conn, near, o.Outstanding, func(i int) []*message {
 		return o.exchange(clients[i%len(clients)], server)
 	})
+	l.giveUp = o.GiveUp
 	s, err := o.timed(l)
 	s.AnswerBytes = len(frame)
 	return s, err

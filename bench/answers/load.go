@@ -8,12 +8,8 @@ import (
 	"time"
 )
 
-const (
-	// giveUp is how long an answer may take before its exchange is lost.
-	giveUp = 5 * time.Second
-	// maxSlots is what the low octet of a transaction id can name.
-	maxSlots = 256
-)
+// maxSlots is what the low octet of a transaction id can name.
+const maxSlots = 256
 
 // load keeps one exchange of every slot under way: as soon as one is over the
 // next begins. The low octet of a transaction id is its slot.
@@ -21,6 +17,8 @@ type load struct {
 	conn  *conn
 	near  neighbours
 	slots []*slot
+	// giveUp is how long an answer may take before its exchange is lost.
+	giveUp time.Duration
 	tally
 }
 
@@ -47,7 +45,7 @@ type tally struct {
 
 // newLoad makes a load of n slots; exchange returns the messages of slot i.
 func newLoad(c *conn, near neighbours, n int, exchange func(i int) []*message) *load {
-	l := &load{conn: c, near: near}
+	l := &load{conn: c, near: near, giveUp: time.Second}
 	for i := range min(n, maxSlots) {
 		l.slots = append(l.slots, &slot{messages: exchange(i), id: rand.Uint32()<<8 | uint32(i)})
 	}
@@ -155,7 +153,7 @@ func (t *tally) done(s *slot, now time.Time) {
 // expire gives up what has waited for too long, and begins anew.
 func (l *load) expire(now time.Time) error {
 	for _, s := range l.slots {
-		if now.Sub(s.sent) < giveUp {
+		if now.Sub(s.sent) < l.giveUp {
 			continue
 		}
 		l.Lost++

@@ -28,6 +28,9 @@ func run(args []string, out io.Writer) error {
 		"generate": generate,
 		"watch":    watchCommand,
 		"change":   change,
+		"restart":  restart,
+		"flood":    flood,
+		"spray":    sprayCommand,
 	}
 	if len(args) == 0 {
 		return fmt.Errorf("which of compare, change, restart, flood?")

@@ -36,7 +36,7 @@ type result struct {
 }
 
 // perSecond is exchanges a second.
-func (r result) perSecond() float64 { return float64(r.Exchanges) / r.Seconds }
+func (r result) perSecond() float64 { return r.rate() }
 
 // cpu is what an exchange costs the machine, sender included.
 func (r result) cpu() float64 { return r.ServerCPU + r.SenderCPU }
@@ -90,7 +90,6 @@ func measure(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	srv, err := t.start(s, p)
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
@@ -213,13 +212,13 @@ func (r *runner) all(out *json.Encoder) error {
 func (r *runner) order(mode string, n int) order {
 	o := order{
 		Iface: "eth0", Family: r.family, Mode: mode, Echo: r.peer.echo, Outstanding: n, Clients: 1,
-		Ready: 15 * time.Second, Warm: 300 * time.Millisecond, For: r.span,
+		Ready: 15 * time.Second, GiveUp: time.Second, Warm: 300 * time.Millisecond, For: r.span,
 	}
 	if r.peer.many {
 		o.Clients = n
 	}
 	if r.peer.slow && n > 1 {
-		o.Warm, o.For = 5*time.Second, 4*r.span
+		o.Warm, o.For, o.GiveUp = 5*time.Second, 4*r.span, 10*time.Second
 	}
 	return o
 }

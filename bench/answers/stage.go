@@ -37,15 +37,12 @@ func newStage(cpus placement) (*stage, error) {
 	if os.Getenv(inside) == "" {
 		return nil, errors.New("a stage needs namespaces of its own")
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "berth-answers")
-	if err != nil {
-		return nil, err
-	}
-	s := &stage{dir: dir, cpus: cpus}
-	return s, errors.Join(unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""), s.namespaces(), s.wire())
+	// Mounts of this namespace alone; they end with it.
+	const memory = "/dev/shm"
+	s := &stage{dir: memory, cpus: cpus}
+	return s, errors.Join(unix.Mount("tmpfs", memory, "tmpfs", 0, "mode=755"), unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""),
+		s.namespaces(), s.wire())
 }
-
-func (s *stage) close() { _ = os.RemoveAll(s.dir) }
 
 // namespaces makes the guest's; /proc/sys/net is that of the calling thread.
 func (s *stage) namespaces() (err error) {

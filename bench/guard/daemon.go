@@ -42,7 +42,7 @@ func (b *berth) arm(s *site) error {
 	for !b.ready(ctx, len(s.ports)) {
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("berthd did not guard all: %w", ctx.Err()), b.close())
+			return fmt.Errorf("berthd did not guard all: %w", ctx.Err())
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

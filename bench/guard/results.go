@@ -27,6 +27,7 @@ type sample struct {
 	At      place   `json:"at"`
 	NICs    int     `json:"nics"`
 	Filter  string  `json:"filter"`
+	Part    bool    `json:"part,omitempty"` // of a filter, to explain its cost
 	Round   int     `json:"round"`
 	Value   float64 `json:"value"`            // packets or bits a second, as they arrived
 	CPU     float64 `json:"cpu_ns,omitempty"` // CPU time a packet that arrived; none for TCP
@@ -87,8 +88,18 @@ func distinct[T comparable](r *results, what func(sample) T) []T {
 	return found
 }
 
-func (r *results) filters() []string { return distinct(r, func(s sample) string { return s.Filter }) }
-func (r *results) counts() []int     { return distinct(r, func(s sample) int { return s.NICs }) }
+func (r *results) filters(parts bool) []string {
+	all := distinct(r, func(s sample) sample { return sample{Filter: s.Filter, Part: s.Part} })
+	var names []string
+	for _, s := range all {
+		if s.Part == parts {
+			names = append(names, s.Filter)
+		}
+	}
+	return names
+}
+
+func (r *results) counts() []int { return distinct(r, func(s sample) int { return s.NICs }) }
 
 // write leaves samples, tables and plots in a directory and prints the tables.
 func (r *results) write(dir string) error {
@@ -158,11 +169,17 @@ func (r *results) markdown() string {
 		m.CPU, m.CPUs, m.Kernel, m.Load, m.Version, m.Rounds, m.Slice)
 	for _, m := range measures() {
 		for _, at := range []place{"last", "first"} {
-			if rows := r.rows(m, at); len(rows) > 0 {
+			if rows := r.rows(m, at, r.filters(false)); len(rows) > 0 {
 				fmt.Fprintf(&b, "\n%s, the %s NIC declared: %s, median (min to max), and against no filter in the same round (the median of the rounds)\n\n",
 					m.title, at, m.unit)
 				b.WriteString(report.Table(r.head(at), rows))
 			}
+		}
+	}
+	for _, m := range measures() {
+		if rows := r.rows(m, "last", r.filters(true)); len(rows) > 0 {
+			fmt.Fprintf(&b, "\nParts, to see where the cost goes. %s: %s\n\n", m.title, m.unit)
+			b.WriteString(report.Table(r.head("last"), rows))
 		}
 	}
 	b.WriteString("\nWhat berth's kernel program takes a packet, timed by the kernel, which adds its own looks at the clock\n\n")
@@ -187,9 +204,9 @@ func plural(n int) string {
 	return fmt.Sprintf("%d NICs", n)
 }
 
-func (r *results) rows(m shown, at place) [][]string {
+func (r *results) rows(m shown, at place, filters []string) [][]string {
 	var rows [][]string
-	for _, f := range r.filters() {
+	for _, f := range filters {
 		row := []string{f}
 		for _, n := range r.counts() {
 			values, ratios := r.values(series{m.name, at, n, f}, m.of)
@@ -229,7 +246,7 @@ func (r *results) plot(m shown) report.Plot {
 	for _, n := range r.counts() {
 		p.Groups = append(p.Groups, fmt.Sprint(n))
 	}
-	for _, f := range r.filters() {
+	for _, f := range r.filters(false) {
 		if f != noFilter {
 			p.Series = append(p.Series, r.ratioSeries(m, f))
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -27,27 +29,33 @@ type guard interface {
 type candidate struct {
 	name string
 	guard
+	part bool // no filter, but a part of one
+	open bool // lets spoofed frames pass too
 }
 
 // candidates are all filters, in the order of the tables. The second site
 // without a filter shows how far two equal things differ.
 func (st *stage) candidates() []candidate {
-	b := &berth{
-		bin: st.bin, dir: filepath.Join(st.dir, berthly),
-		bpf: filepath.Join(bpfDir, strings.ReplaceAll(filepath.Base(st.dir), ".", "-")),
-	}
 	all := []candidate{
-		{noFilter, rules{}},
-		{berthly, b},
-		{"nft, linear", rules{nft(), linear}},
-		{"nft, maps", rules{nft(), maps}},
-		{"libvirt clean-traffic", rules{ebtables(), clean}},
-		{"Incus", rules{nft(), incus}},
-		{control, rules{}},
+		{name: noFilter, guard: rules{}, open: true},
+		{name: berthly, guard: st.berth("both")},
+		{name: "nft, linear", guard: rules{nft(), linear}},
+		{name: "nft, maps", guard: rules{nft(), maps}},
+		{name: "libvirt clean-traffic", guard: rules{ebtables(), clean}},
+		{name: "Incus", guard: rules{nft(), incus}},
+		{name: control, guard: rules{}, open: true},
+		{name: "an empty nft chain", guard: rules{nft(), nothing}, part: true, open: true},
+		{name: "an empty tc program", guard: &program{}, part: true, open: true},
+		{name: "berth without its second lock", guard: oneLock{st.berth("one")}, part: true},
 	}
 	return slices.DeleteFunc(all, func(c candidate) bool {
 		return c.name != noFilter && st.only != "" && !slices.Contains(strings.Split(st.only, ","), c.name)
 	})
+}
+
+// berth is a daemon that is not started yet, with files and pins of its own.
+func (st *stage) berth(name string) *berth {
+	return &berth{bin: st.bin, dir: filepath.Join(st.dir, name), bpf: filepath.Join(bpfDir, filepath.Base(st.dir)+"-"+name)}
 }
 
 // stage is one number of NICs, with every filter on a site of its own.
@@ -79,13 +87,11 @@ func (st *stage) measure() error {
 	if err := os.MkdirAll(st.dir, 0o700); err != nil {
 		return err
 	}
-	for _, c := range st.candidates() {
-		if err := st.prepare(c); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
+	if err := st.prepare(); err != nil {
+		return err
 	}
 	for round := range st.rounds {
-		fmt.Fprintf(os.Stderr, "%d NICs, taps %v: round %d of %d\n", st.nics, st.taps, round+1, st.rounds)
+		fmt.Fprintf(os.Stderr, "%s, %s: round %d of %d\n", plural(st.nics), st.kind(), round+1, st.rounds)
 		if err := st.round(round); err != nil {
 			return err
 		}
@@ -93,34 +99,47 @@ func (st *stage) measure() error {
 	return st.profile()
 }
 
-// prepare builds a site, arms its filter and makes sure that it filters.
-func (st *stage) prepare(c candidate) error {
-	begin := time.Now()
-	s, err := newSite(st.nics, st.taps)
-	if err != nil {
+// prepare builds a site for each filter, arms all and makes sure that they
+// filter.
+func (st *stage) prepare() error {
+	for _, c := range st.candidates() {
+		s, err := newSite(st.nics, st.taps)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		s.soft = st.soft
+		st.armed = append(st.armed, &entry{c, s})
+	}
+	// Together: berth waits for grace periods of the kernel, not for a CPU.
+	var arming errgroup.Group
+	for _, e := range st.armed {
+		arming.Go(func() error { return st.arm(e) })
+	}
+	if err := arming.Wait(); err != nil {
 		return err
 	}
-	s.soft = st.soft
-	built := time.Now()
-	st.armed = append(st.armed, &entry{c, s})
-	if err := c.arm(s); err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "%d NICs, %s: built in %v, armed in %v\n", st.nics, c.name,
-		built.Sub(begin).Round(time.Millisecond), time.Since(built).Round(time.Millisecond))
-	_, none := c.guard.(rules)
-	none = none && c.guard.(rules).command == nil
-	for _, at := range st.places() {
-		if err := s.prove(at.port(s), none); err != nil {
-			return err
+	for _, e := range st.armed {
+		for _, at := range st.places() {
+			if err := e.prove(at.port(e.site), e.open); err != nil {
+				return fmt.Errorf("%s: %w", e.name, err)
+			}
 		}
 	}
 	return nil
 }
 
+func (st *stage) arm(e *entry) error {
+	begin := time.Now()
+	if err := e.arm(e.site); err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	fmt.Fprintf(os.Stderr, "%s, %s: armed in %v\n", plural(st.nics), e.name, time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
 // prove holds a filter to its word: the guest's own frames pass, and none of
 // another's does.
-func (s *site) prove(p port, none bool) error {
+func (s *site) prove(p port, open bool) error {
 	pass := func(frame []byte, want bool) error {
 		before, err := s.arrived()
 		if err != nil {
@@ -140,7 +159,7 @@ func (s *site) prove(p port, none bool) error {
 		return err
 	}
 	for _, f := range p.spoofed() {
-		if err := pass(f, none); err != nil {
+		if err := pass(f, open); err != nil {
 			return err
 		}
 	}
@@ -182,15 +201,19 @@ func (st *stage) round(round int) error {
 
 // turn takes all measurements of one filter.
 func (st *stage) turn(e *entry, round int) error {
-	s := sample{NICs: st.nics, Filter: e.name, Round: round}
-	for _, at := range st.places() {
+	s := sample{NICs: st.nics, Filter: e.name, Part: e.part, Round: round}
+	places := st.places()
+	if e.part {
+		places = places[:1]
+	}
+	for _, at := range places {
 		s.Measure, s.At = st.kind(), at
 		if err := s.packets(e.site, st.slice); err != nil {
 			return err
 		}
 		st.results.add(s)
 	}
-	if st.taps {
+	if st.taps || e.part {
 		return nil // the guest of a tap would need a TCP of its own
 	}
 	rate, err := e.tcp(st.slice)

@@ -89,29 +89,30 @@ type Agent struct {
 	book     book
 
 	// Owned by the loop.
-	said       map[string]said // by source: the last it has published
-	stored     stored
-	news       bool // a source has said something new that is in no snapshot yet
-	sealed     bool // every source has spoken
-	generation uint64
-	wants      plan.Wants
-	claims     map[string]claim  // by NIC: who keeps what in a conflict
-	loud       map[string]string // by NIC: why the host's own IPv6 could not be switched off
-	release    map[string]bool
-	routed     map[int]route.State  // as the last pass found it
-	uplinks    map[string]string    // by name: what keeps the site from finding the NICs behind it
-	noRoutes   bool                 // the last reading found none, and none were wanted
-	inherited  map[int]bool         // by ifindex: its rules are still an earlier process's
-	formers    map[int]*nic.Binding // by ifindex, between guard and answer: what that one told
-	holders    map[sharedKey]holding
-	servers    map[string][]server // by NIC: server identifiers that its guest may still know
-	armed      plan.Armed          // as the loop last left the second lock
-	hooks      hooks
-	failed     map[string]failure
-	since      map[string]standing
-	lockError  string
-	routeError string
-	nextTry    time.Time
+	said        map[string]said // by source: the last it has published
+	stored      stored
+	news        bool // a source has said something new that is in no snapshot yet
+	sealed      bool // every source has spoken
+	generation  uint64
+	wants       plan.Wants
+	claims      map[string]claim  // by NIC: who keeps what in a conflict
+	loud        map[string]string // by NIC: why the host's own IPv6 could not be switched off
+	release     map[string]bool
+	routed      map[int]route.State  // as the last pass found it
+	uplinks     map[string]string    // by name: what keeps the site from finding the NICs behind it
+	noRoutes    bool                 // the last reading found none, and none were wanted
+	inherited   map[int]bool         // by ifindex: its rules are still an earlier process's
+	formers     map[int]*nic.Binding // by ifindex, between guard and answer: what that one told
+	withdrawing map[int]bool         // by ifindex: its advertisements are the daemon's alone for now
+	holders     map[sharedKey]holding
+	servers     map[string][]server // by NIC: server identifiers that its guest may still know
+	armed       plan.Armed          // as the loop last left the second lock
+	hooks       hooks
+	failed      map[string]failure
+	since       map[string]standing
+	lockError   string
+	routeError  string
+	nextTry     time.Time
 }
 
 // failure is a step that did not succeed.
@@ -137,24 +138,25 @@ type request struct {
 // New makes an agent. Nothing happens before Run.
 func New(opt Options) (*Agent, error) {
 	a := &Agent{
-		EventLog:  api.NewEventLog(keptEvents),
-		opt:       opt,
-		started:   time.Now(),
-		wake:      make(chan struct{}, 1),
-		begun:     make(chan struct{}),
-		said:      map[string]said{},
-		requests:  make(chan request),
-		pings:     make(chan struct{}),
-		claims:    map[string]claim{},
-		loud:      map[string]string{},
-		release:   map[string]bool{},
-		inherited: map[int]bool{},
-		formers:   map[int]*nic.Binding{},
-		servers:   map[string][]server{},
-		hooks:     newHooks(),
-		failed:    map[string]failure{},
-		since:     map[string]standing{},
-		book:      book{pages: map[int]*page{}},
+		EventLog:    api.NewEventLog(keptEvents),
+		opt:         opt,
+		started:     time.Now(),
+		wake:        make(chan struct{}, 1),
+		begun:       make(chan struct{}),
+		said:        map[string]said{},
+		requests:    make(chan request),
+		pings:       make(chan struct{}),
+		claims:      map[string]claim{},
+		loud:        map[string]string{},
+		release:     map[string]bool{},
+		inherited:   map[int]bool{},
+		formers:     map[int]*nic.Binding{},
+		withdrawing: map[int]bool{},
+		servers:     map[string][]server{},
+		hooks:       newHooks(),
+		failed:      map[string]failure{},
+		since:       map[string]standing{},
+		book:        book{pages: map[int]*page{}},
 	}
 	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)
 	a.view.Store(&view{changed: make(chan struct{})})

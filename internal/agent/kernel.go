@@ -2,8 +2,10 @@ package agent
 
 import (
 	"github.com/berth-net/berth/internal/answerer"
+	"github.com/berth-net/berth/internal/arp"
 	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/nd"
 	"github.com/berth-net/berth/internal/reason"
 )
 
@@ -13,11 +15,41 @@ func (a *Agent) letAnswer(index int, s answerer.Setting) error {
 	if a.opt.DaemonAnswers {
 		return a.opt.Kernel.Unanswer(index)
 	}
-	var compiled datapath.Answers
-	if c, ok := dhcp4.Compile(dhcp4.Server{Binding: s.Binding, ID: s.ServerID}); ok {
-		compiled.DHCP4 = &c
+	gone := a.answerer.Withdrawn(index)
+	if !gone.IsZero() {
+		a.withdrawing[index] = true
 	}
-	return a.opt.Kernel.Answer(index, compiled)
+	return a.opt.Kernel.Answer(index, datapath.Answers{
+		DHCP4: compiled(dhcp4.Compile(dhcp4.Server{Binding: s.Binding, ID: s.ServerID})),
+		ARP:   compiled(arp.Compile(arp.Responder{Binding: s.Binding, ServerID: s.ServerID, Former: s.FormerIDs, GatewayMAC: s.GatewayMAC})),
+		ND:    compiled(nd.Compile(nd.Router{Binding: s.Binding, GatewayMAC: s.GatewayMAC}, gone)),
+	})
+}
+
+// compiled is nil for what there is no answer to.
+func compiled[C any](c C, ok bool) *C {
+	if !ok {
+		return nil
+	}
+	return &c
+}
+
+// letAdvertise gives the kernel back those advertisements from which nothing is
+// withdrawn any more.
+func (a *Agent) letAdvertise() {
+	for index := range a.withdrawing {
+		if !a.answerer.Withdrawn(index).IsZero() {
+			continue
+		}
+		delete(a.withdrawing, index)
+		s, ok := a.answerer.Setting(index)
+		if !ok || s.Digest == 0 {
+			continue // silent, or on hold until the next answer
+		}
+		if err := a.letAnswer(index, s); err != nil {
+			a.opt.Log.Error("cannot update what the kernel answers", "ifindex", index, "err", err)
+		}
+	}
 }
 
 // tally adds what the kernel has answered by itself to what the daemon has.

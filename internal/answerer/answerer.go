@@ -205,6 +205,18 @@ func (a *Answerer) Setting(index int) (Setting, bool) {
 	return p.setting, true
 }
 
+// Withdrawn is what the NIC on an ifindex is told to be gone, beside what it is
+// advertised; zero if nothing, or no more.
+func (a *Answerer) Withdrawn(index int) nd.Withdrawn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.ports[index]
+	if p == nil || time.Now().After(p.goneUntil) {
+		return nd.Withdrawn{}
+	}
+	return p.gone
+}
+
 // Punt takes one frame that the kernel handed up. The bytes are copied if
 // they are kept.
 func (a *Answerer) Punt(index int, packet Packet) {

@@ -2,8 +2,11 @@ package datapath
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/guard/corpus"
@@ -15,7 +18,7 @@ import (
 
 // On the wire, with nobody reading the rings: the guest gets its answers, the
 // LAN hears nothing, and they are counted.
-func TestAnswersOnTheWire(t *testing.T) {
+func TestDialogueOnTheWire(t *testing.T) {
 	eachAttachment(t, func(h *host, index int, _ plan.Attach) {
 		b := withoutLimits(func(*nic.Binding) {})
 		a, id := compile4(h, b)
@@ -61,6 +64,41 @@ func TestAnswersWhileHardening(t *testing.T) {
 	h.inject(frame)
 	heard.Wait(patience, "the answer", func(f testenv.Frame) bool { return bytes.Equal(f.Data, want) })
 	h.holds("with both")
+}
+
+// While links replace filters no answer is lost, nor anything else on its way to
+// the guest.
+func TestHardeningLosesNothing(t *testing.T) {
+	h := newHostFor(t, plan.TCX)
+	index := h.ns.Index("tapA")
+	b := withoutLimits(func(*nic.Binding) {})
+	a, id := compile4(h, b)
+	h.protect(index, guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: id}))
+	h.do("answer", func() error { return h.k.Answer(index, a) })
+	heard := testenv.Capture(t, h.guest, "eth0", testenv.InboundOnly)
+	done, asked := make(chan struct{}), make(chan uint32)
+	go func() {
+		n := uint32(0)
+		for ; ; n++ {
+			select {
+			case <-done:
+				asked <- n
+				return
+			case <-time.After(time.Millisecond):
+				h.inject(client4{kind: 1, change: func(m []byte) { binary.BigEndian.PutUint32(m[4:], n) }}.frame())
+			}
+		}
+	}()
+	for range 5 {
+		h.do("harden", func() error { return h.k.Harden(index) })
+		h.do("go back", func() error { return errors.Join(h.k.addFilters(index), h.k.dropLinks(index)) })
+	}
+	close(done)
+	for n := range <-asked {
+		heard.Wait(patience, fmt.Sprintf("the answer to question %d", n), func(f testenv.Frame) bool {
+			return len(f.Data) > 50 && binary.BigEndian.Uint32(f.Data[46:]) == n
+		})
+	}
 }
 
 // On the wire: what has the mark of a reply and comes from elsewhere is none.

@@ -7,13 +7,17 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/berth-net/berth/internal/arp"
 	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/nd"
 	"github.com/berth-net/berth/internal/reason"
 )
 
 // Answers is what the kernel answers one NIC by itself; what is nil it hands up.
 type Answers struct {
 	DHCP4 *dhcp4.Compiled
+	ARP   *arp.Compiled
+	ND    *nd.Compiled
 }
 
 // Answering names what the kernel answers on an ifindex by itself.
@@ -23,7 +27,10 @@ func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
 	for _, m := range []struct {
 		taken reason.Reason
 		table *ebpf.Map
-	}{{reason.DHCP4, k.maps.Answers4}} {
+	}{
+		{reason.DHCP4, k.maps.Answers4},
+		{reason.NeighbourSolicit, k.maps.AnswersND}, {reason.ARPRequest, k.maps.AnswersARP},
+	} {
 		switch v, err := m.table.LookupBytes(&key); {
 		case err != nil:
 			return nil, fmt.Errorf("read answers: %w", err)
@@ -71,20 +78,29 @@ func (k *Kernel) enableAnswers() error {
 // up as before; that is no error.
 func (k *Kernel) Answer(index int, a Answers) error {
 	key := uint32(index)
-	if v, ok := encodeAnswer4(a.DHCP4); ok {
-		if err := k.maps.Answers4.Update(&key, &v, ebpf.UpdateAny); err != nil {
-			return fmt.Errorf("update DHCPv4 answers: %w", err)
+	return errors.Join(
+		putAnswer(k.maps.Answers4, key, a.DHCP4, encodeAnswer4),
+		putAnswer(k.maps.AnswersARP, key, a.ARP, encodeARP),
+		putAnswer(k.maps.AnswersND, key, a.ND, encodeND),
+	)
+}
+
+// putAnswer replaces what a NIC is answered, or takes it away: of what is nil,
+// or does not fit.
+func putAnswer[C, V any](m *ebpf.Map, key uint32, c *C, encode func(*C) (V, bool)) error {
+	if c != nil {
+		if v, ok := encode(c); ok {
+			if err := m.Update(&key, &v, ebpf.UpdateAny); err != nil {
+				return fmt.Errorf("update %s: %w", m, err)
+			}
+			return nil
 		}
-		return nil
 	}
-	return ignoreMissing(k.maps.Answers4.Delete(&key))
+	return ignoreMissing(m.Delete(&key))
 }
 
 // Unanswer makes the kernel hand everything of a NIC up again.
-func (k *Kernel) Unanswer(index int) error {
-	key := uint32(index)
-	return errors.Join(ignoreMissing(k.maps.Answers4.Delete(&key)))
-}
+func (k *Kernel) Unanswer(index int) error { return k.Answer(index, Answers{}) }
 
 // pieces lays bytes out, each piece at a multiple of eight: the kernel copies
 // by words.
@@ -105,11 +121,8 @@ func (p *pieces) add(b []byte) (off, length uint16) {
 	return off, uint16(len(b))
 }
 
-// encodeAnswer4 is false for what there is no room for, or no answer.
+// encodeAnswer4 is false for what there is no room for.
 func encodeAnswer4(c *dhcp4.Compiled) (berthAnswer4, bool) {
-	if c == nil {
-		return berthAnswer4{}, false
-	}
 	v := berthAnswer4{
 		Mac: mac64(c.MAC), Own: be32(c.Own), Server: be32(c.ServerID), NextServer: be32or0(c.NextServer),
 		Flags: answer4Flags(c), Lease: uint32(c.Lease), Most: uint32(c.Most), T1: uint32(c.T1), T2: uint32(c.T2),

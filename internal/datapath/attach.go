@@ -256,6 +256,10 @@ func (k *Kernel) addFilters(index int) error {
 		}
 	case err != nil:
 		return fmt.Errorf("add clsact qdisc: %w", err)
+	default:
+		if err := os.Mkdir(k.madeQdisc(index), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("note the clsact qdisc: %w", err)
+		}
 	}
 	for d := range directions {
 		if err := k.nl.FilterReplace(k.filter(d, index)); err != nil {
@@ -323,28 +327,51 @@ func (k *Kernel) listFilters(index, dir int) (ours bool, others int, err error) 
 	return ours, others, nil
 }
 
-// removeFilters takes our filters away, and the qdisc if nobody else uses it.
+// removeFilters takes our filters away. The qdisc stays: adding one or removing
+// it, the kernel deactivates the device for some milliseconds (qdisc_graft), and
+// whatever goes to the guest meanwhile is lost.
 func (k *Kernel) removeFilters(index int) error {
-	left, had := 0, false
 	for d := range directions {
-		ours, others, err := k.listFilters(index, d)
+		ours, _, err := k.listFilters(index, d)
 		if err != nil {
 			return err
 		}
-		left += others
 		if !ours {
 			continue
 		}
-		had = true
 		if err := k.nl.FilterDel(k.filter(d, index)); ignoreGone(err) != nil {
 			return fmt.Errorf("remove filter %s: %w", directions[d].filter, err)
 		}
 	}
-	if !had || left > 0 {
-		return nil
+	return nil
+}
+
+// madeQdisc is the note that the clsact qdisc of a device is of our making: an
+// empty directory among the pins.
+func (k *Kernel) madeQdisc(index int) string {
+	return filepath.Join(k.dir, "qdisc_"+strconv.Itoa(index))
+}
+
+// removeQdisc takes the qdisc away if it is of our making, and if nobody else
+// uses it by now.
+func (k *Kernel) removeQdisc(index int) error {
+	if err := os.Remove(k.madeQdisc(index)); err != nil {
+		return ignoreMissingPin(err)
+	}
+	for d := range directions {
+		if ours, others, err := k.listFilters(index, d); err != nil || ours || others > 0 {
+			return err
+		}
 	}
 	q := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
 	return ignoreGone(k.nl.QdiscDel(q))
+}
+
+func ignoreMissingPin(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -52,6 +52,22 @@ type berthAnswer4 struct {
 	_ [4]byte
 }
 
+type berthArpAnswers struct {
+	_      structs.HostLayout
+	Others uint64
+	Known  [8]struct {
+		_      structs.HostLayout
+		Mac    uint64
+		Addr   uint32
+		Former uint32
+	}
+	Not    [12]uint32
+	Nknown uint32
+	Nnot   uint32
+	All    uint32
+	Pad    uint32
+}
+
 type berthExchange struct {
 	_       structs.HostLayout
 	Ifindex uint32
@@ -83,6 +99,34 @@ type berthLocalKey struct {
 		_  structs.HostLayout
 		Hi uint64
 		Lo uint64
+	}
+}
+
+type berthNdAnswers struct {
+	_      structs.HostLayout
+	Others uint64
+	Known  [8]struct {
+		_    structs.HostLayout
+		Addr struct {
+			_  structs.HostLayout
+			Hi uint64
+			Lo uint64
+		}
+		Mac   uint64
+		Flags uint64
+	}
+	Flags     uint32
+	Nknown    uint32
+	RouterMac uint64
+	Router    struct {
+		_  structs.HostLayout
+		Hi uint64
+		Lo uint64
+	}
+	RaLen uint64
+	Ra    [2]struct {
+		_ structs.HostLayout
+		B [1024]uint8
 	}
 }
 
@@ -243,6 +287,8 @@ type berthShareKey struct {
 const (
 	berthMapAnswerers      = "answerers"
 	berthMapAnswers4       = "answers4"
+	berthMapAnswersarp     = "answersarp"
+	berthMapAnswersnd      = "answersnd"
 	berthMapLocals         = "locals"
 	berthMapNics           = "nics"
 	berthMapPunts          = "punts"
@@ -253,7 +299,10 @@ const (
 	berthMapShares         = "shares"
 	berthMapStates         = "states"
 	berthMapTold           = "told"
+	berthProgAnswerArp     = "answer_arp"
 	berthProgAnswerDhcp4   = "answer_dhcp4"
+	berthProgAnswerNs      = "answer_ns"
+	berthProgAnswerRs      = "answer_rs"
 	berthProgFromGuest     = "from_guest"
 	berthProgToGuest       = "to_guest"
 	berthVarUnusedExchange = "unused_exchange"
@@ -303,7 +352,10 @@ type berthSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type berthProgramSpecs struct {
+	AnswerArp   *ebpf.ProgramSpec `ebpf:"answer_arp"`
 	AnswerDhcp4 *ebpf.ProgramSpec `ebpf:"answer_dhcp4"`
+	AnswerNs    *ebpf.ProgramSpec `ebpf:"answer_ns"`
+	AnswerRs    *ebpf.ProgramSpec `ebpf:"answer_rs"`
 	FromGuest   *ebpf.ProgramSpec `ebpf:"from_guest"`
 	ToGuest     *ebpf.ProgramSpec `ebpf:"to_guest"`
 }
@@ -312,18 +364,20 @@ type berthProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type berthMapSpecs struct {
-	Answerers *ebpf.MapSpec `ebpf:"answerers"`
-	Answers4  *ebpf.MapSpec `ebpf:"answers4"`
-	Locals    *ebpf.MapSpec `ebpf:"locals"`
-	Nics      *ebpf.MapSpec `ebpf:"nics"`
-	Punts     *ebpf.MapSpec `ebpf:"punts"`
-	Samples   *ebpf.MapSpec `ebpf:"samples"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
-	Sets      *ebpf.MapSpec `ebpf:"sets"`
-	Sets6     *ebpf.MapSpec `ebpf:"sets6"`
-	Shares    *ebpf.MapSpec `ebpf:"shares"`
-	States    *ebpf.MapSpec `ebpf:"states"`
-	Told      *ebpf.MapSpec `ebpf:"told"`
+	Answerers  *ebpf.MapSpec `ebpf:"answerers"`
+	Answers4   *ebpf.MapSpec `ebpf:"answers4"`
+	Answersarp *ebpf.MapSpec `ebpf:"answersarp"`
+	Answersnd  *ebpf.MapSpec `ebpf:"answersnd"`
+	Locals     *ebpf.MapSpec `ebpf:"locals"`
+	Nics       *ebpf.MapSpec `ebpf:"nics"`
+	Punts      *ebpf.MapSpec `ebpf:"punts"`
+	Samples    *ebpf.MapSpec `ebpf:"samples"`
+	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	Sets       *ebpf.MapSpec `ebpf:"sets"`
+	Sets6      *ebpf.MapSpec `ebpf:"sets6"`
+	Shares     *ebpf.MapSpec `ebpf:"shares"`
+	States     *ebpf.MapSpec `ebpf:"states"`
+	Told       *ebpf.MapSpec `ebpf:"told"`
 }
 
 // berthVariableSpecs contains global variables before they are loaded into the kernel.
@@ -355,24 +409,28 @@ func (o *berthObjects) Close() error {
 //
 // It can be passed to loadBerthObjects or ebpf.CollectionSpec.LoadAndAssign.
 type berthMaps struct {
-	Answerers *ebpf.Map `ebpf:"answerers"`
-	Answers4  *ebpf.Map `ebpf:"answers4"`
-	Locals    *ebpf.Map `ebpf:"locals"`
-	Nics      *ebpf.Map `ebpf:"nics"`
-	Punts     *ebpf.Map `ebpf:"punts"`
-	Samples   *ebpf.Map `ebpf:"samples"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
-	Sets      *ebpf.Map `ebpf:"sets"`
-	Sets6     *ebpf.Map `ebpf:"sets6"`
-	Shares    *ebpf.Map `ebpf:"shares"`
-	States    *ebpf.Map `ebpf:"states"`
-	Told      *ebpf.Map `ebpf:"told"`
+	Answerers  *ebpf.Map `ebpf:"answerers"`
+	Answers4   *ebpf.Map `ebpf:"answers4"`
+	Answersarp *ebpf.Map `ebpf:"answersarp"`
+	Answersnd  *ebpf.Map `ebpf:"answersnd"`
+	Locals     *ebpf.Map `ebpf:"locals"`
+	Nics       *ebpf.Map `ebpf:"nics"`
+	Punts      *ebpf.Map `ebpf:"punts"`
+	Samples    *ebpf.Map `ebpf:"samples"`
+	Scratches  *ebpf.Map `ebpf:"scratches"`
+	Sets       *ebpf.Map `ebpf:"sets"`
+	Sets6      *ebpf.Map `ebpf:"sets6"`
+	Shares     *ebpf.Map `ebpf:"shares"`
+	States     *ebpf.Map `ebpf:"states"`
+	Told       *ebpf.Map `ebpf:"told"`
 }
 
 func (m *berthMaps) Close() error {
 	return _BerthClose(
 		m.Answerers,
 		m.Answers4,
+		m.Answersarp,
+		m.Answersnd,
 		m.Locals,
 		m.Nics,
 		m.Punts,
@@ -399,14 +457,20 @@ type berthVariables struct {
 //
 // It can be passed to loadBerthObjects or ebpf.CollectionSpec.LoadAndAssign.
 type berthPrograms struct {
+	AnswerArp   *ebpf.Program `ebpf:"answer_arp"`
 	AnswerDhcp4 *ebpf.Program `ebpf:"answer_dhcp4"`
+	AnswerNs    *ebpf.Program `ebpf:"answer_ns"`
+	AnswerRs    *ebpf.Program `ebpf:"answer_rs"`
 	FromGuest   *ebpf.Program `ebpf:"from_guest"`
 	ToGuest     *ebpf.Program `ebpf:"to_guest"`
 }
 
 func (p *berthPrograms) Close() error {
 	return _BerthClose(
+		p.AnswerArp,
 		p.AnswerDhcp4,
+		p.AnswerNs,
+		p.AnswerRs,
 		p.FromGuest,
 		p.ToGuest,
 	)

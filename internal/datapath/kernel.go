@@ -55,8 +55,10 @@ type maps struct {
 	Samples *ebpf.Map `ebpf:"samples"`
 	Told    *ebpf.Map `ebpf:"told"`
 
-	Answers4  *ebpf.Map `ebpf:"answers4"`
-	Answerers *ebpf.Map `ebpf:"answerers"`
+	Answers4   *ebpf.Map `ebpf:"answers4"`
+	AnswersARP *ebpf.Map `ebpf:"answersarp"`
+	AnswersND  *ebpf.Map `ebpf:"answersnd"`
+	Answerers  *ebpf.Map `ebpf:"answerers"`
 }
 
 func (m *maps) all() map[string]*ebpf.Map {
@@ -64,7 +66,8 @@ func (m *maps) all() map[string]*ebpf.Map {
 		berthMapNics: m.Nics, berthMapStates: m.States, berthMapSets: m.Sets,
 		berthMapSets6: m.Sets6, berthMapLocals: m.Locals, berthMapShares: m.Shares,
 		berthMapPunts: m.Punts, berthMapSamples: m.Samples, berthMapTold: m.Told,
-		berthMapAnswers4: m.Answers4, berthMapAnswerers: m.Answerers,
+		berthMapAnswers4: m.Answers4, berthMapAnswersarp: m.AnswersARP, berthMapAnswersnd: m.AnswersND,
+		berthMapAnswerers: m.Answerers,
 	}
 }
 
@@ -73,11 +76,16 @@ type programs struct {
 	ToGuest   *ebpf.Program `ebpf:"to_guest"`
 
 	DHCP4 *ebpf.Program `ebpf:"answer_dhcp4"`
+	ARP   *ebpf.Program `ebpf:"answer_arp"`
+	NS    *ebpf.Program `ebpf:"answer_ns"`
+	RS    *ebpf.Program `ebpf:"answer_rs"`
 }
 
 // answerers are the programs that answer, by what a frame was taken for.
 func (p *programs) answerers() map[reason.Reason]*ebpf.Program {
-	return map[reason.Reason]*ebpf.Program{reason.DHCP4: p.DHCP4}
+	return map[reason.Reason]*ebpf.Program{
+		reason.DHCP4: p.DHCP4, reason.ARPRequest: p.ARP, reason.NeighbourSolicit: p.NS, reason.RouterSolicit: p.RS,
+	}
 }
 
 // Open loads the program under dir, taking over the maps and links that an

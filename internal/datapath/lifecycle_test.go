@@ -62,7 +62,7 @@ func TestLeavingAndEnteringTheBridge(t *testing.T) {
 func TestForeignQdiscDelete(t *testing.T) {
 	eachAttachment(t, func(h *host, index int, how plan.Attach) {
 		if how == plan.TCX {
-			h.ns.Sh("tc qdisc add dev tapA clsact; tc qdisc del dev tapA clsact")
+			h.ns.Sh("tc qdisc del dev tapA clsact")
 			h.installed("after the delete", inForce(index, plan.TCX))
 			h.holds("after the delete")
 			return
@@ -276,7 +276,7 @@ func TestInterruptedSteps(t *testing.T) {
 			}
 			h.attach(index, strongest(t))
 			h.installed("after the repair", inForce(index, strongest(t)))
-			if out := h.ns.Exec("tc", "qdisc", "show", "dev", "tapA", "clsact"); (out != "") != (strongest(t) == plan.Clsact) {
+			if out := h.ingressFilters(); (out != "") != (strongest(t) == plan.Clsact) {
 				t.Errorf("filters beside the links, or none without: %q", out)
 			}
 			h.holds("after the repair")

@@ -191,7 +191,7 @@ func (k *Kernel) Harden(index int) error {
 // Forget removes everything of an ifindex: links, filters, tables. The device
 // is then as it was before berth, if it lives.
 func (k *Kernel) Forget(index int) error {
-	errs := []error{k.dropLinks(index), ignoreGone(k.removeFilters(index))}
+	errs := []error{k.dropLinks(index), ignoreGone(k.removeFilters(index)), k.removeQdisc(index)}
 	key := uint32(index)
 	old, err := k.lookupRules(key)
 	return errors.Join(append(errs, err, k.Unanswer(index), ignoreMissing(k.maps.Nics.Delete(&key)),

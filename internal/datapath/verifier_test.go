@@ -3,6 +3,8 @@ package datapath
 import (
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/berth-net/berth/internal/testenv"
 )
 
@@ -12,8 +14,12 @@ import (
 func TestKernelVerifier(t *testing.T) {
 	testenv.NeedKernel(t, 5, 16, "the count of verified instructions")
 	h := newHost(t)
-	for d, name := range [2]string{in: "from_guest", out: "to_guest"} {
-		info, err := h.k.program(d).Info()
+	programs := map[string]*ebpf.Program{"from_guest": h.k.progs.FromGuest, "to_guest": h.k.progs.ToGuest}
+	for why, p := range h.k.progs.answerers() {
+		programs["answer to "+why.String()] = p
+	}
+	for name, p := range programs {
+		info, err := p.Info()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,11 +61,7 @@ func Announcements(r Router) []Reply {
 		if mac.IsZero() || isOwn(r.Binding, a) {
 			continue
 		}
-		flags := byte(flagOverride)
-		if r.isRouter(a) {
-			flags |= flagRouter
-		}
-		reply := Reply{SrcMAC: mac, Src: a, Message: neighbourAdvertisement(a, mac, flags)}
+		reply := Reply{SrcMAC: mac, Src: a, Message: neighbourAdvertisement(a, mac, r.flags(a))}
 		reply.Dst, reply.DstMAC = allNodes()
 		out = append(out, reply)
 	}
@@ -100,15 +96,19 @@ func (r Router) answersFor(s Solicitation) (flags byte, ok bool) {
 		return 0, false
 	}
 	if slices.Contains(b.Answers6(), a) {
-		flags = flagOverride
-		if r.isRouter(a) {
-			flags |= flagRouter
-		}
-		return flags, true
+		return r.flags(a), true
 	}
 	// For others the host is a proxy: no O flag (RFC 4861 7.2.8), and never a
 	// word to duplicate address detection or about what is on the NIC's link.
 	return 0, b.AnswersAll() && !s.Src.IsUnspecified() && a != s.Src && isElsewhere(b, a)
+}
+
+// flags are R and O of an address that is always answered for.
+func (r Router) flags(a netip.Addr) uint8 {
+	if r.isRouter(a) {
+		return flagOverride | flagRouter
+	}
+	return flagOverride
 }
 
 // isRouter: a host that is told so of no router drops its default route (RFC

@@ -92,6 +92,22 @@ struct {
 } answers4 SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u32); /* ifindex */
+	__type(value, struct arp_answers);
+} answersarp SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u32); /* ifindex */
+	__type(value, struct nd_answers);
+} answersnd SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
@@ -258,6 +274,8 @@ static __always_inline int take(struct __sk_buff *skb, const struct nic_rules *r
 
 #include "reply.h"
 #include "dhcp4.h"
+#include "arp.h"
+#include "nd.h"
 
 /* frame_of notes the tag that the kernel has moved out of the frame. */
 static __always_inline struct frame frame_of(struct __sk_buff *skb)

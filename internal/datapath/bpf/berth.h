@@ -294,6 +294,47 @@ struct answer4 {
 	struct data data;
 };
 
+#define MAX_KNOWN4 8
+#define MAX_NOT4 12
+struct known4 {
+	__u64 mac;
+	__be32 addr;
+	__u32 former; /* a server that was: only for whoever has not heard of it */
+};
+
+/* For whom one NIC is answered in ARP, made by arp.Compile. */
+struct arp_answers {
+	__u64 others; /* MAC of every other host; 0: silence, but for former servers */
+	struct known4 known[MAX_KNOWN4];
+	__be32 not[MAX_NOT4]; /* is no host, but a broadcast address */
+	__u32 nknown, nnot;
+	__u32 all; /* others are answered for */
+	__u32 pad;
+};
+
+enum nd_answers_flags {
+	ND_ANSWERS_CONFLICTS = 1 << 0, /* a probe for another NIC's link-local is told so */
+	ND_ANSWERS_MULTICAST = 1 << 1, /* the RA goes to all nodes */
+};
+
+#define MAX_KNOWN6 8
+struct known6 {
+	struct in6 addr;
+	__u64 mac;   /* 0: silence */
+	__u64 flags; /* R and O of the advertisement */
+};
+
+/* What one NIC is told in neighbour discovery, made by nd.Compile. */
+struct nd_answers {
+	__u64 others; /* MAC of every other global address; 0: silence */
+	struct known6 known[MAX_KNOWN6];
+	__u32 flags, nknown;
+	__u64 router_mac;
+	struct in6 router;
+	__u64 ra_len; /* 0: an RA is the daemon's to send */
+	struct data ra[2]; /* the message from its type on, without its checksum */
+};
+
 struct sample {
 	__u32 ifindex;
 	__u32 len;
