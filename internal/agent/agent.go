@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,6 +80,7 @@ type Agent struct {
 	started  time.Time
 
 	wake     chan struct{}
+	begun    chan struct{} // closed when guests can be answered
 	inbox    inbox
 	requests chan request
 	pings    chan struct{}
@@ -140,6 +142,7 @@ func New(opt Options) (*Agent, error) {
 		opt:         opt,
 		started:     time.Now(),
 		wake:        make(chan struct{}, 1),
+		begun:       make(chan struct{}),
 		said:        map[string]said{},
 		requests:    make(chan request),
 		pings:       make(chan struct{}),
@@ -179,6 +182,11 @@ func New(opt Options) (*Agent, error) {
 func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
+		select { // what was handed up to nobody waits in the ring for who answers
+		case <-a.begun:
+		case <-ctx.Done():
+			return nil
+		}
 		return a.opt.Kernel.Run(ctx, datapath.Handlers{Punt: a.punt, Sample: a.reportSample, Exchange: a.reportKernel})
 	})
 	g.Go(func() error { return a.opt.Links.Run(ctx, a.Wake) })
@@ -201,8 +209,12 @@ func (a *Agent) Wake() {
 }
 
 func (a *Agent) loop(ctx context.Context) error {
+	begin := sync.OnceFunc(func() { close(a.begun) })
 	for {
 		pending := a.pass()
+		if a.heard() {
+			begin()
+		}
 		if !a.rest(ctx, a.pause(pending)) {
 			return nil
 		}

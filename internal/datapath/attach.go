@@ -107,7 +107,7 @@ func (k *Kernel) pinned() (map[int]bool, error) {
 	}
 	found := map[int]bool{}
 	for _, e := range entries {
-		if _, index, ok := parsePin(e.Name()); ok {
+		if index, ok := parsePin(e.Name()); ok {
 			found[index] = true
 		}
 	}
@@ -135,6 +135,9 @@ func (k *Kernel) hung(index int) (bool, error) {
 // adopt puts this build's programs into the links that an earlier process
 // pinned, and sweeps what a crash left half done.
 func (k *Kernel) adopt() error {
+	if err := k.enableAnswers(); err != nil {
+		return err
+	}
 	found, err := k.pinned()
 	if err != nil {
 		return err
@@ -150,14 +153,15 @@ func (k *Kernel) adopt() error {
 	return errors.Join(k.sweepSets(), k.sweepLocals(), k.sweepShares())
 }
 
-func parsePin(name string) (dir, index int, ok bool) {
+// parsePin returns the ifindex in the name of a link's pin.
+func parsePin(name string) (index int, ok bool) {
 	for d := range directions {
 		if s, found := strings.CutPrefix(name, directions[d].pin); found {
 			n, err := strconv.Atoi(s)
-			return d, n, err == nil
+			return n, err == nil
 		}
 	}
-	return 0, 0, false
+	return 0, false
 }
 
 func (k *Kernel) adoptLinks(index int) error {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -48,6 +49,10 @@ func child(does, dir string) error {
 	k, err := Open(dir)
 	if err != nil {
 		return err
+	}
+	if does == "open" {
+		fmt.Println("ready")
+		return unix.Pause()
 	}
 	l, err := netlink.LinkByName("tapA")
 	if err != nil {
@@ -118,6 +123,16 @@ func churn(k *Kernel, l, bridge netlink.Link, rules guard.Rules) error {
 // it is ready.
 func (h *host) start(does string) (kill func()) {
 	h.Helper()
+	cmd, out := h.spawn(does)
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		h.Fatalf("child %s: %q, %v", does, line, err)
+	}
+	return func() { h.killed(cmd) }
+}
+
+// spawn runs a child in the host's namespace, and what it says can be read.
+func (h *host) spawn(does string) (*exec.Cmd, io.Reader) {
+	h.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), childEnv+"="+does, childDirEnv+"="+h.dir)
 	cmd.Stderr = os.Stderr
@@ -126,16 +141,15 @@ func (h *host) start(does string) (kill func()) {
 		h.Fatal(err)
 	}
 	h.ns.Start(cmd)
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		h.Fatalf("child %s: %q, %v", does, line, err)
+	return cmd, out
+}
+
+func (h *host) killed(cmd *exec.Cmd) {
+	h.Helper()
+	if err := cmd.Process.Signal(unix.SIGKILL); err != nil {
+		h.Errorf("kill %s: %v; it ended on its own", cmd, err)
 	}
-	return func() {
-		h.Helper()
-		if err := cmd.Process.Signal(unix.SIGKILL); err != nil {
-			h.Errorf("kill child %s: %v; it ended on its own", does, err)
-		}
-		_ = cmd.Wait() // says that it was killed
-	}
+	_ = cmd.Wait() // says that it was killed
 }
 
 // The guard stands when its process is killed, and the next process takes over

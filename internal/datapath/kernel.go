@@ -41,6 +41,7 @@ type Kernel struct {
 	ids   [2]ebpf.ProgramID // of the programs, by direction
 	nl    *netlink.Handle
 	set   uint32 // the last set number used
+	takeover
 }
 
 type maps struct {
@@ -93,26 +94,32 @@ func (p *programs) answerers() map[reason.Reason]*ebpf.Program {
 
 // Open loads the program under dir, taking over the maps and links that an
 // earlier process pinned there. A program of another build is replaced in
-// place, without an unfiltered instant.
+// place, without an unfiltered instant, also where that one's maps had an older
+// layout.
 func Open(dir string) (*Kernel, error) {
-	k := &Kernel{dir: filepath.Join(dir, layout)}
-	if err := k.prepareDir(dir); err != nil {
+	k := newKernel(dir)
+	if err := k.survey(); err != nil {
 		return nil, err
 	}
-	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("raise RLIMIT_MEMLOCK: %w", err)
-	}
-	if err := k.load(); err != nil {
-		return nil, err
-	}
-	if err := k.prepare(); err != nil {
-		return nil, errors.Join(err, k.Close())
+	for _, step := range k.opening() {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, k.giveUp())
+		}
 	}
 	return k, nil
 }
 
-// prepare finds out what the kernel has and takes over what is there.
+func newKernel(dir string) *Kernel {
+	return &Kernel{dir: filepath.Join(dir, layout), takeover: takeover{root: dir}}
+}
+
+// opening are the steps of Open behind the survey. Whichever is the last before
+// the process ends, what was guarded is, and the next Open completes it.
+func (k *Kernel) opening() []func() error {
+	return []func() error{k.load, k.inherit, k.publish, k.take, k.prepare, k.adopt, k.clear}
+}
+
+// prepare finds out what the kernel has.
 func (k *Kernel) prepare() (err error) {
 	if k.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("open netlink: %w", err)
@@ -129,31 +136,6 @@ func (k *Kernel) prepare() (err error) {
 		k.ids[d] = id
 	}
 	k.tcx = haveTCX(k.progs.FromGuest)
-	if err := k.enableAnswers(); err != nil {
-		return err
-	}
-	return k.adopt()
-}
-
-// prepareDir refuses to work beside pins of another layout: two guards with
-// two truths would hang on one NIC.
-func (k *Kernel) prepareDir(dir string) error {
-	if err := checkBPFFS(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(k.dir, 0o700); err != nil {
-		return fmt.Errorf("make pin directory: %w", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("read pin directory: %w", err)
-	}
-	for _, e := range entries {
-		if e.Name() != layout {
-			return fmt.Errorf("%s holds pins of layout %s, this berthd speaks %s: stop and remove the other version first",
-				dir, e.Name(), layout)
-		}
-	}
 	return nil
 }
 
@@ -169,6 +151,16 @@ func checkBPFFS(dir string) error {
 }
 
 func (k *Kernel) load() error {
+	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return fmt.Errorf("raise RLIMIT_MEMLOCK: %w", err)
+	}
+	if err := os.RemoveAll(filepath.Join(k.root, filling)); err != nil {
+		return fmt.Errorf("remove what an interrupted start left: %w", err)
+	}
+	if err := os.MkdirAll(k.mapDir(), 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
 	spec, err := loadBerth()
 	if err != nil {
 		return fmt.Errorf("read the kernel program: %w", err)
@@ -182,7 +174,7 @@ func (k *Kernel) load() error {
 		maps
 		programs
 	}
-	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: k.dir}}
+	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: k.mapDir()}}
 	if err := spec.LoadAndAssign(&objs, opts); err != nil {
 		return fmt.Errorf("load the kernel program: %w", err)
 	}

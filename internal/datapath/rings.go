@@ -44,11 +44,16 @@ type Handlers struct {
 func (k *Kernel) Run(ctx context.Context, h Handlers) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return readRing(ctx, k.maps.Punts, 0, func(b []byte) {
+		punt := func(b []byte) {
 			if p, ok := parsePunt(b); ok {
 				h.Punt(p)
 			}
-		})
+		}
+		for _, b := range k.left {
+			punt(b)
+		}
+		k.left = nil
+		return readRing(ctx, k.maps.Punts, 0, punt)
 	})
 	g.Go(func() error {
 		return readRing(ctx, k.maps.Samples, 0, func(b []byte) {
