@@ -3,14 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
-// run of a kernel program, as the kernel times it.
+// programTime is what a run of a kernel program takes, as the kernel times it.
 type programTime struct {
 	Measure measure `json:"measure"`
 	NICs    int     `json:"nics"`
@@ -19,7 +19,7 @@ type programTime struct {
 	Time    float64 `json:"ns_per_run"` // with the kernel's two looks at the clock
 }
 
-// profile lets the kernel time berth's programs for a while, outside of the
+// profile lets the kernel time berth's program for a while, outside of the
 // rounds: timing costs time.
 func (st *stage) profile() error {
 	for _, e := range st.armed {
@@ -38,69 +38,77 @@ func (st *stage) profile() error {
 	return nil
 }
 
+// programTimes times the programs at the last NIC's tcx ingress while its
+// guest sends. A kernel without tcx has none to show.
 func (e *entry) programTimes(d time.Duration) (_ []programTime, err error) {
 	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stats.Close()) }()
-	before, err := programs()
-	if err != nil {
-		return nil, err
-	}
 	p := e.last()
-	sent, err := e.send(p, p.frame(), d)
+	ids, err := e.programs(p)
 	if err != nil {
 		return nil, err
 	}
-	after, err := programs()
 	var times []programTime
-	for id, t := range after {
-		runs := t.runs - before[id].runs
-		if runs >= uint64(sent.frames)/2 { // ours, and not a neighbour's on this machine
-			times = append(times, programTime{Program: t.name, Runs: runs, Time: float64(t.spent-before[id].spent) / float64(runs)})
-		}
-	}
-	return times, err
-}
-
-type programRuns struct {
-	name  string
-	runs  uint64
-	spent time.Duration
-}
-
-// programs reads the run times of every program of this kernel.
-func programs() (map[ebpf.ProgramID]programRuns, error) {
-	all := map[ebpf.ProgramID]programRuns{}
-	for id := ebpf.ProgramID(0); ; {
-		var err error
-		if id, err = ebpf.ProgramGetNextID(id); errors.Is(err, os.ErrNotExist) {
-			return all, nil
-		} else if err != nil {
+	for _, id := range ids {
+		t, err := timeOf(id, func() error {
+			_, err := e.send(p, p.frame(), d)
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
-		r, err := programRunsOf(id)
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // it went meanwhile
-			return nil, err
-		}
-		all[id] = r
+		times = append(times, t)
 	}
+	return times, nil
 }
 
-func programRunsOf(id ebpf.ProgramID) (r programRuns, err error) {
+// programs are those at a NIC's tcx ingress.
+func (s *site) programs(p port) (ids []ebpf.ProgramID, err error) {
+	return ids, s.host.do(func() error {
+		index, err := linkIndex(p.name)
+		if err != nil {
+			return err
+		}
+		found, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, f := range found.Programs {
+			ids = append(ids, f.ID)
+		}
+		return nil
+	})
+}
+
+// timeOf times a program's runs during f.
+func timeOf(id ebpf.ProgramID, f func() error) (t programTime, err error) {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
-		return r, err
+		return t, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	info, err := p.Info()
 	if err != nil {
-		return r, err
+		return t, err
 	}
-	stats, err := p.Stats()
+	before, err := p.Stats()
 	if err != nil {
-		return r, err
+		return t, err
 	}
-	return programRuns{info.Name, stats.RunCount, stats.Runtime}, nil
+	if err := f(); err != nil {
+		return t, err
+	}
+	after, err := p.Stats()
+	if err != nil {
+		return t, err
+	}
+	t.Program, t.Runs = info.Name, after.RunCount-before.RunCount
+	t.Time = float64((after.Runtime - before.Runtime).Nanoseconds()) / float64(t.Runs)
+	return t, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +29,7 @@ type sample struct {
 	Part    bool    `json:"part,omitempty"` // of a filter, to explain its cost
 	Round   int     `json:"round"`
 	Value   float64 `json:"value"`            // packets or bits a second, as they arrived
-	CPU     float64 `json:"cpu_ns,omitempty"` // CPU time a packet that arrived; none for TCP
+	CPU     float64 `json:"cpu_ns,omitempty"` // CPU time a packet that arrived, or a byte of TCP
 	Lost    float64 `json:"lost"`             // share of what the kernel took from the guest
 }
 
@@ -114,8 +113,8 @@ func (r *results) write(dir string) error {
 	fmt.Print(text)
 	files := map[string]string{"guard.jsonl": raw, "guard.md": text}
 	for _, m := range measures() {
-		if m.of != nil && (m.name == tcpStream || m.unit != "Mpps") {
-			files["guard-"+string(m.name)+".svg"] = r.plot(m).SVG()
+		if m.plot != "" {
+			files[m.plot] = r.draw(m).SVG()
 		}
 	}
 	for name, content := range files {
@@ -146,6 +145,7 @@ type shown struct {
 	size   float64 // of the unit
 	digits int
 	of     func(sample) float64
+	plot   string // file; empty: none
 }
 
 func rate(s sample) float64 { return s.Value }
@@ -154,11 +154,12 @@ func cost(s sample) float64 { return s.CPU }
 
 func measures() []shown {
 	return []shown{
-		{vethPackets, "64-byte UDP through a veth", "Mpps", 1e6, 3, rate},
-		{vethPackets, "64-byte UDP through a veth", "ns of CPU a packet", 1, 0, cost},
-		{tapPackets, "64-byte UDP through a tap", "Mpps", 1e6, 3, rate},
-		{tapPackets, "64-byte UDP through a tap", "ns of CPU a packet", 1, 0, cost},
-		{tcpStream, "One TCP stream through a veth", "Gbit/s", 1e9, 2, rate},
+		{vethPackets, "64-byte UDP through a veth", "Mpps", 1e6, 3, rate, ""},
+		{vethPackets, "64-byte UDP through a veth", "ns of CPU a packet", 1, 0, cost, "guard-veth.svg"},
+		{tapPackets, "64-byte UDP through a tap", "Mpps", 1e6, 3, rate, ""},
+		{tapPackets, "64-byte UDP through a tap", "ns of CPU a packet", 1, 0, cost, "guard-tap.svg"},
+		{tcpStream, "One TCP stream through a veth", "Gbit/s", 1e9, 2, rate, ""},
+		{tcpStream, "One TCP stream through a veth", "ms of CPU a gigabyte, both ends", 1e-3, 0, cost, "guard-tcp.svg"},
 	}
 }
 
@@ -237,34 +238,30 @@ func (r *results) timeRows() [][]string {
 	return rows
 }
 
-// plot draws the paired ratios of the last NIC declared.
-func (r *results) plot(m shown) report.Plot {
+// draw shows the last NIC declared.
+func (r *results) draw(m shown) report.Plot {
 	p := report.Plot{
-		Title: m.title + ": what is left of the rate without a filter", YLabel: "% of no filter (last NIC declared)",
-		XLabel: "NICs on the bridge", Lines: true,
+		Title: m.title + ", the last NIC declared", YLabel: m.unit, XLabel: "NICs on the bridge",
+		Lines: true, Log: true,
 	}
 	for _, n := range r.counts() {
 		p.Groups = append(p.Groups, fmt.Sprint(n))
 	}
 	for _, f := range r.filters(false) {
-		if f != noFilter {
-			p.Series = append(p.Series, r.ratioSeries(m, f))
-		}
+		p.Series = append(p.Series, r.line(m, f))
 	}
 	return p
 }
 
-func (r *results) ratioSeries(m shown, filter string) report.Series {
+// line is one filter over all numbers of NICs.
+func (r *results) line(m shown, filter string) report.Series {
 	s := report.Series{Name: filter}
 	for _, n := range r.counts() {
-		_, ratios := r.values(series{m.name, "last", n, filter}, m.of)
-		spread := report.Spread{Median: math.NaN(), Min: math.NaN(), Max: math.NaN()}
-		if len(ratios) > 0 {
-			spread = report.SpreadOf(ratios)
-		}
-		s.Values = append(s.Values, 100*spread.Median)
-		s.Low = append(s.Low, 100*spread.Min)
-		s.High = append(s.High, 100*spread.Max)
+		values, _ := r.values(series{m.name, "last", n, filter}, m.of)
+		spread := report.SpreadOf(values)
+		s.Values = append(s.Values, spread.Median/m.size)
+		s.Low = append(s.Low, spread.Min/m.size)
+		s.High = append(s.High, spread.Max/m.size)
 	}
 	return s
 }

@@ -88,12 +88,18 @@ func (n *sending) repeat(once sender, d time.Duration) error {
 // spent is the CPU time so far of the calling thread and of the thread for
 // soft interrupts of the last CPU.
 func (s *site) spent() (time.Duration, error) {
-	var own unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &own); err != nil {
+	own, err := threadTime()
+	if err != nil {
 		return 0, err
 	}
 	soft, err := s.soft.spent()
-	return time.Duration(own.Nano()) + soft, err
+	return own + soft, err
+}
+
+func threadTime() (time.Duration, error) {
+	var t unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano()), err
 }
 
 func (s *site) sender(p port, frame []byte) (once sender, done func(), err error) {

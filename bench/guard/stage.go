@@ -216,8 +216,9 @@ func (st *stage) turn(e *entry, round int) error {
 	if st.taps || e.part {
 		return nil // the guest of a tap would need a TCP of its own
 	}
-	rate, err := e.tcp(st.slice)
-	s.Measure, s.At, s.Value, s.CPU, s.Lost = tcpStream, "last", rate, 0, 0
+	got, err := e.tcp(st.slice)
+	s.Measure, s.At, s.Value, s.Lost = tcpStream, "last", got.rate, 0
+	s.CPU = float64(got.cpu.Nanoseconds()) / float64(got.all)
 	st.results.add(s)
 	return err
 }

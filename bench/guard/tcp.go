@@ -16,28 +16,50 @@ const (
 	tcpWarmUp = 100 * time.Millisecond
 )
 
+// stream is what came of a TCP stream.
+type stream struct {
+	rate float64       // bits a second that arrived, after the warm-up
+	all  int           // bytes that arrived, from the first on
+	cpu  time.Duration // of both ends' threads
+}
+
 // tcp lets the last NIC's guest send one TCP stream to the host behind the
-// bridge and returns what arrived there, in bits a second. Sender and receiver
-// have a CPU each.
-func (s *site) tcp(d time.Duration) (float64, error) {
+// bridge. Sender and receiver have a CPU each.
+func (s *site) tcp(d time.Duration) (st stream, err error) {
 	listener := -1
-	err := s.lan.do(func() error {
+	err = s.lan.do(func() error {
 		var err error
 		listener, err = listen()
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("listen: %w", err)
+		return st, fmt.Errorf("listen: %w", err)
 	}
 	defer func() { _ = unix.Close(listener) }()
 	sent := make(chan error, 1)
-	go func() { sent <- s.guest.do(func() error { return pour(lanAddress()) }) }()
-	var rate float64
-	err = s.lan.do(func() error {
-		rate, err = drain(listener, d)
+	var sender time.Duration
+	go func() {
+		sent <- s.guest.do(func() error { return timed(&sender, func() error { return pour(lanAddress()) }) })
+	}()
+	err = s.lan.do(func() error { return timed(&st.cpu, func() error { return st.drain(listener, d) }) })
+	err = errors.Join(err, <-sent)
+	st.cpu += sender
+	return st, err
+}
+
+// timed adds up the CPU time of the calling thread, which includes what the
+// kernel does on it for the network.
+func timed(spent *time.Duration, f func() error) error {
+	before, err := threadTime()
+	if err != nil {
 		return err
-	})
-	return rate, errors.Join(err, <-sent)
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	after, err := threadTime()
+	*spent = after - before
+	return err
 }
 
 // patience makes accept, connect and write fail instead of waiting for ever for
@@ -58,25 +80,26 @@ func listen() (int, error) {
 	)
 }
 
-// drain takes one connection's bytes until d after the warm-up and returns
-// the rate.
-func drain(listener int, d time.Duration) (float64, error) {
+// drain takes one connection's bytes until d after the warm-up.
+func (st *stream) drain(listener int, d time.Duration) error {
 	if err := pin(1); err != nil {
-		return 0, err
+		return err
 	}
 	fd, err := again(func() (int, error) {
 		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
 		return fd, err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("accept: %w", err)
+		return fmt.Errorf("accept: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if _, _, err := readFor(fd, tcpWarmUp); err != nil {
-		return 0, err
+	early, _, err := readFor(fd, tcpWarmUp)
+	if err != nil {
+		return err
 	}
 	n, took, err := readFor(fd, d)
-	return float64(8*n) / took.Seconds(), err
+	st.all, st.rate = early+n, float64(8*n)/took.Seconds()
+	return err
 }
 
 func readFor(fd int, d time.Duration) (n int, took time.Duration, err error) {

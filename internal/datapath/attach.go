@@ -192,6 +192,11 @@ func (k *Kernel) adoptFilters() error {
 		if err != nil || !have {
 			return ignoreGone(err)
 		}
+		if len(k.old) > 0 { // whose programs had no such note, and left no qdisc behind
+			if err := k.noteQdisc(index); err != nil {
+				return err
+			}
+		}
 		return ignoreGone(k.addFilters(index))
 	})
 }
@@ -257,8 +262,8 @@ func (k *Kernel) addFilters(index int) error {
 	case err != nil:
 		return fmt.Errorf("add clsact qdisc: %w", err)
 	default:
-		if err := os.Mkdir(k.madeQdisc(index), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("note the clsact qdisc: %w", err)
+		if err := k.noteQdisc(index); err != nil {
+			return err
 		}
 	}
 	for d := range directions {
@@ -350,6 +355,13 @@ func (k *Kernel) removeFilters(index int) error {
 // empty directory among the pins.
 func (k *Kernel) madeQdisc(index int) string {
 	return filepath.Join(k.dir, "qdisc_"+strconv.Itoa(index))
+}
+
+func (k *Kernel) noteQdisc(index int) error {
+	if err := os.Mkdir(k.madeQdisc(index), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("note the clsact qdisc: %w", err)
+	}
+	return nil
 }
 
 // removeQdisc takes the qdisc away if it is of our making, and if nobody else
