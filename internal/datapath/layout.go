@@ -11,8 +11,8 @@ import (
 	"github.com/berth-net/berth/internal/nic"
 )
 
-// layout is the version of the pinned maps' shape. Maps of another version
-// live in another directory and are never touched by this program.
+// layout is the version of the pinned maps' shape, and the name of their
+// directory. What an older one holds is taken over (takeover.go).
 const layout = "v4"
 
 // The bits of nic_rules.flags, as in bpf/berth.h.
