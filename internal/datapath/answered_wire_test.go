@@ -108,7 +108,7 @@ func TestReplyMarkIsNoPass(t *testing.T) {
 		h.protect(index, guard.Compile(b).On(b, guard.Site{Segment: 7, ServerID: corpus.G4}))
 		h.ns.Sh(fmt.Sprintf(`nft add table netdev marks
 			nft 'add chain netdev marks in { type filter hook ingress device lan0 priority 0; }'
-			nft add rule netdev marks in meta mark set 0x%x`, replyMark))
+			nft add rule netdev marks in meta mark set 0x%x`, ReplyMark))
 		rogue, honest := vectorOf(h, "N01"), vectorOf(h, "N09")
 		heard := testenv.Capture(h.TB, h.guest, "eth0", testenv.InboundOnly)
 		testenv.Inject(h.TB, h.site, "eth0", rogue, honest)

@@ -27,9 +27,9 @@ const DefaultDir = "/sys/fs/bpf/berth"
 // GUARD_MARK in bpf/berth.h.
 const Mark = 0x08000000
 
-// replyMark is what a reply is marked with on its way to its guest, REPLY_MARK
+// ReplyMark is what a reply is marked with on its way to its guest, REPLY_MARK
 // in bpf/berth.h.
-const replyMark = 0x62657274
+const ReplyMark = 0x62657274
 
 // Kernel is the loaded program and its pinned state. Its mutating methods are
 // for one goroutine, the agent's loop.

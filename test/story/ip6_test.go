@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"github.com/berth-net/berth/internal/datapath"
 	"maps"
 	"net/netip"
 	"slices"
@@ -261,7 +262,8 @@ func given(m *dhcpv6.Message) []string {
 }
 
 // contained6 asserts that no other port saw a guest ask for a router or for
-// DHCPv6, and no port at all an answer to either.
+// DHCPv6, and no port at all an answer to either, but on its way out to whom it
+// is for.
 func (w *watch) contained6() {
 	w.s.t.Helper()
 	for _, g := range w.s.vms {
@@ -270,10 +272,14 @@ func (w *watch) contained6() {
 	for port, sniffer := range w.at {
 		sniffer.None("an answer of berth's at "+port, func(f testenv.Frame) bool {
 			u, err := wire.ParseUDP6(f.Data)
-			return err == nil && u.DstPort == 546 || isND(routerAdvertisement)(f)
+			return !onItsWay(f) && (err == nil && u.DstPort == 546 || isND(routerAdvertisement)(f))
 		})
 	}
 }
+
+// onItsWay matches what the kernel replies, leaving by the NIC whose guest has
+// asked.
+func onItsWay(f testenv.Frame) bool { return f.Outgoing && f.Mark == datapath.ReplyMark }
 
 // ipv6 matches any frame of IPv6.
 func ipv6(f testenv.Frame) bool {
