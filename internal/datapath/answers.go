@@ -30,8 +30,10 @@ func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
 		taken reason.Reason
 		table *ebpf.Map
 	}{
-		{reason.DHCP4, k.maps.Answers4}, {reason.DHCP6, k.maps.Answers6},
-		{reason.NeighbourSolicit, k.maps.AnswersND}, {reason.ARPRequest, k.maps.AnswersARP},
+		{reason.DHCP4, k.maps.Answers4},
+		{reason.DHCP6, k.maps.Answers6},
+		{reason.NeighbourSolicit, k.maps.AnswersND},
+		{reason.ARPRequest, k.maps.AnswersARP},
 	} {
 		switch v, err := m.table.LookupBytes(&key); {
 		case err != nil:

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"github.com/berth-net/berth/internal/datapath"
 	"maps"
 	"net/netip"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/insomniacslk/dhcp/dhcpv6"
 
+	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/testenv"
 	"github.com/berth-net/berth/internal/wire"

@@ -61,6 +61,9 @@ func TestTrace(t *testing.T) {
 	}
 	s.permitted(vm, vm.eui().String())
 	for _, e := range s.events() {
+		if e.Reason == reason.IPv6Closed {
+			continue // the site's, about vm2
+		}
 		if e.Kind == "answered" || e.Kind == "dropped" || e.Kind == "audited" {
 			t.Errorf("an event of what did not happen: %+v", e)
 		}
