@@ -174,7 +174,11 @@ func New(opt Options) (*Agent, error) {
 		a.claims[i.Name] = claim{rules: i.Digest, link: on.byIndex[i.Index]}
 		a.inherited[i.Index] = true
 	}
-	a.stored.bindings, a.stored.problems = opt.Store.All()
+	kept, problems := opt.Store.All()
+	a.stored.problems = problems
+	for i := range kept {
+		a.stored.bindings = append(a.stored.bindings, &kept[i])
+	}
 	return a, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/table"
 )
 
 var _ api.Node = (*Agent)(nil)
@@ -216,7 +217,9 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 	if err != nil {
 		return c, err
 	}
-	if err := a.mayHold(b); err != nil {
+	next := a.with(b)
+	wants := a.compiled(next)
+	if err := a.mayHold(b, wants.Refused); err != nil {
 		return c, err
 	}
 	if old := a.setBinding(name); old != nil && old.Digest() == b.Digest() {
@@ -224,7 +227,7 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 		return a.afterChange(ctx, c)
 	}
 	c.Changed = true
-	p, err := a.preview(b)
+	p, err := a.preview(wants)
 	if err != nil {
 		return c, err
 	}
@@ -236,8 +239,8 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 		return c, fmt.Errorf("keep binding of NIC %s: %w", name, err)
 	}
 	a.audit(ctx, name, b)
-	a.stored = a.with(b)
-	a.merge()
+	a.stored = next
+	a.want(wants)
 	a.pass()
 	return a.afterChange(ctx, c)
 }
@@ -264,16 +267,15 @@ func (a *Agent) parse(name string, doc []byte) (*nic.Binding, error) {
 }
 
 // mayHold refuses what another binding has already, with the holder named,
-// whether or not that one has a link at the moment.
-func (a *Agent) mayHold(b *nic.Binding) error {
+// whether or not that one has a link at the moment. then is who would be refused.
+func (a *Agent) mayHold(b *nic.Binding, then map[string]table.Refusal) error {
 	if where, ok := a.declared(b.NIC); ok {
 		return fmt.Errorf("%w: NIC %s is declared in %s; change it there", api.ErrConflict, b.NIC, where)
 	}
-	now, then := a.snapshot(a.stored), a.snapshot(a.with(b))
-	for _, name := range then.Names() {
-		r, refused := then.Refused[name]
-		_, before := now.Refused[name]
-		if refused && r.Reason == reason.WaitConflict && (name == b.NIC || !before) {
+	for _, name := range slices.Sorted(maps.Keys(then)) {
+		r := then[name]
+		_, before := a.wants.Refused[name]
+		if r.Reason == reason.WaitConflict && (name == b.NIC || !before) {
 			return fmt.Errorf("%w: %s", api.ErrConflict, r.Text)
 		}
 	}
@@ -283,30 +285,30 @@ func (a *Agent) mayHold(b *nic.Binding) error {
 // with returns what the socket has set, with b in its place.
 func (a *Agent) with(b *nic.Binding) stored {
 	s := a.without(b.NIC)
-	s.bindings = append(s.bindings, *b)
+	s.bindings = append(s.bindings, b)
 	return s
 }
 
 // without returns what the socket has set, but for one NIC.
 func (a *Agent) without(name string) stored {
 	return stored{
-		bindings: slices.DeleteFunc(slices.Clone(a.stored.bindings), func(o nic.Binding) bool { return o.NIC == name }),
+		bindings: slices.DeleteFunc(slices.Clone(a.stored.bindings), func(o *nic.Binding) bool { return o.NIC == name }),
 		problems: slices.DeleteFunc(slices.Clone(a.stored.problems), func(p manifest.Problem) bool { return p.NIC == name }),
 	}
 }
 
 // setBinding returns what the socket has set for a NIC, nil if nothing.
 func (a *Agent) setBinding(name string) *nic.Binding {
-	i := slices.IndexFunc(a.stored.bindings, func(b nic.Binding) bool { return b.NIC == name })
+	i := slices.IndexFunc(a.stored.bindings, func(b *nic.Binding) bool { return b.NIC == name })
 	if i < 0 {
 		return nil
 	}
-	return &a.stored.bindings[i]
+	return a.stored.bindings[i]
 }
 
-// preview computes the plan as if b were set, and changes nothing.
-func (a *Agent) preview(b *nic.Binding) (plan.Plan, error) {
-	in, err := a.gather(plan.Compile(a.snapshot(a.with(b))))
+// preview computes the plan as if this were wanted, and changes nothing.
+func (a *Agent) preview(wants plan.Wants) (plan.Plan, error) {
+	in, err := a.gather(wants)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -418,11 +420,12 @@ func (a *Agent) Plan(ctx context.Context, doc []byte) (api.Plan, error) {
 	e := a.do(ctx, func() {
 		if doc != nil {
 			var b *nic.Binding
-			if b, err = a.parse("", doc); err == nil {
-				err = a.mayHold(b)
+			if b, err = a.parse("", doc); err != nil {
+				return
 			}
-			if err == nil {
-				p, err = a.preview(b)
+			wants := a.compiled(a.with(b))
+			if err = a.mayHold(b, wants.Refused); err == nil {
+				p, err = a.preview(wants)
 			}
 			return
 		}

@@ -135,10 +135,17 @@ func (a *Agent) networks() manifest.Networks { return a.said["dir"].Networks }
 
 // merge makes the next snapshot of all sources and compiles it. Whoever is in
 // it keeps what it holds against newcomers.
-func (a *Agent) merge() {
+func (a *Agent) merge() { a.want(a.compiled(a.stored)) }
+
+// compiled is what would be wanted if the socket had set this.
+func (a *Agent) compiled(set stored) plan.Wants { return plan.Compile(a.snapshot(set), a.wants) }
+
+// want makes the next snapshot what is wanted.
+func (a *Agent) want(w plan.Wants) {
 	a.generation++
 	before := a.wants
-	a.wants = plan.Compile(a.snapshot(a.stored))
+	w.Generation = a.generation
+	a.wants = w
 	a.keepServers(before)
 	if a.sealed { // else somebody may yet say what had an older claim
 		a.claims = map[string]claim{}
@@ -175,7 +182,7 @@ func (a *Agent) snapshot(set stored) table.Snapshot {
 	for _, from := range a.opt.Sources {
 		updates = append(updates, asUpdate(a.said[from.Name()].Update))
 	}
-	updates = append(updates, table.Update{Source: socket, Bindings: set.bindings, Broken: broken(set.problems, nil)})
+	updates = append(updates, table.Update{Source: socket, Refs: set.bindings, Broken: broken(set.problems, nil)})
 	return table.Merge(a.generation, updates, a.rank)
 }
 

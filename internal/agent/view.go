@@ -16,7 +16,7 @@ import (
 // stored is what the socket has set: read from the store once, then kept
 // beside it, so that a disk that fails later takes nobody's binding away.
 type stored struct {
-	bindings []nic.Binding
+	bindings []*nic.Binding // none is ever changed
 	problems []manifest.Problem
 }
 

@@ -40,10 +40,17 @@ type Wants struct {
 	Refused    map[string]table.Refusal
 }
 
-// Compile makes the rules and digests of every entry, once for a snapshot.
-func Compile(s table.Snapshot) Wants {
+// Compile makes the rules and digests of every entry, once for a snapshot. What
+// the last one had of the very same binding, which nobody changes, is taken
+// over: of many thousands one has changed.
+func Compile(s table.Snapshot, last Wants) Wants {
 	w := Wants{Generation: s.Generation, ByNIC: make(map[string]Want, len(s.Entries)), Refused: s.Refused}
 	for name, e := range s.Entries {
+		if old, ok := last.ByNIC[name]; ok && old.Binding == e.Binding {
+			old.Stale, old.Former = e.Stale, nil
+			w.ByNIC[name] = old
+			continue
+		}
 		rules := guard.Compile(e.Binding)
 		w.ByNIC[name] = Want{
 			Binding: e.Binding, Stale: e.Stale,

@@ -53,7 +53,7 @@ func (w *world) declare(bindings ...*nic.Binding) {
 	for _, b := range bindings {
 		s.Entries[b.NIC] = table.Entry{Binding: b}
 	}
-	w.in.Wants = plan.Compile(s)
+	w.in.Wants = plan.Compile(s, plan.Wants{})
 }
 
 // do applies a plan as the agent does, guarding by clsact first.

@@ -20,6 +20,7 @@ import (
 type Update struct {
 	Source   string
 	Bindings []nic.Binding
+	Refs     []*nic.Binding    // further ones, of a source that changes one at a time
 	Stale    map[string]string // by NIC: why its last good version stands in
 	Broken   map[string]string // by NIC: why it has no version at all
 }
@@ -88,12 +89,15 @@ type candidate struct {
 func candidates(updates []Update) []candidate {
 	n := 0
 	for _, u := range updates {
-		n += len(u.Bindings)
+		n += len(u.Bindings) + len(u.Refs)
 	}
 	all := make([]candidate, 0, n)
 	for i, u := range updates {
 		for j := range u.Bindings {
 			b := &u.Bindings[j]
+			all = append(all, candidate{binding: b, stale: u.Stale[b.NIC], source: i})
+		}
+		for _, b := range u.Refs {
 			all = append(all, candidate{binding: b, stale: u.Stale[b.NIC], source: i})
 		}
 	}
