@@ -163,11 +163,24 @@ func measures() []shown {
 	}
 }
 
+// reading is what one must know to read the tables.
+const reading = `
+Each filter has a host of its own, in namespaces: a bridge with the NICs, of which one sends and the others are idle.
+Packets end in a port that counts and frees them, so nothing hides what a filter costs.
+CPU is that of the sending thread, on which a packet makes all its way, and of the CPU's ksoftirqd; for TCP that of both ends' threads.
+The rate suffers from whatever else the machine does, the CPU time hardly.
+A tap is written to frame by frame, without vhost; TCP goes through a veth alone.
+berthd runs while berth is measured, and is stopped while others are.
+The nft rules, linear and maps, filter what comes from the guest only; libvirt's and berth's also what goes to it.
+How far "no filter again" is from "no filter" is how far chance goes.
+`
+
 func (r *results) markdown() string {
 	var b strings.Builder
 	m := r.machine
 	fmt.Fprintf(&b, "%s, %d CPUs, kernel %s, load %s before; %s; %d rounds of %v each, interleaved.\n",
 		m.CPU, m.CPUs, m.Kernel, m.Load, m.Version, m.Rounds, m.Slice)
+	b.WriteString(reading)
 	for _, m := range measures() {
 		for _, at := range []place{"last", "first"} {
 			if rows := r.rows(m, at, r.filters(false)); len(rows) > 0 {
