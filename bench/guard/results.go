@@ -171,7 +171,7 @@ CPU is that of the sending thread, on which a packet makes all its way, and of t
 The rate suffers from whatever else the machine does, the CPU time hardly.
 A tap is written to frame by frame, without vhost; TCP goes through a veth alone.
 berthd runs while berth is measured, and is stopped while others are.
-The nft rules, linear and maps, filter what comes from the guest only; libvirt's and berth's also what goes to it.
+The nft rules, Incus's too, filter what comes from the guest only; libvirt's and berth's also what goes to it.
 How far "no filter again" is from "no filter" is how far chance goes.
 `
 
