@@ -57,7 +57,9 @@ var suites = map[string]suite{
 		"TestInterruptedSteps/both_filters", "TestKilledProcessLeavesGuard", "TestKilledAnywhere",
 		"TestKernelGenerated", "TestKernelSoak", "TestKernelVerifier", "TestLinkLocalsGiveWayWhenIdle", "TestLinkLocalReservations",
 		"TestLinkLocalsFollowTheSegment", "TestLinkLocalsAreSwept",
-	}},
+		"TestAnswersOfClients", "TestAnswersOfClients6", "TestAnswersOfNeighbours", "TestAnswersOfGuests4",
+		"TestAnswersOfGuests6", "TestAnswersOfGuestsND", "TestDialogueOnTheWire/clsact", "TestReplyMarkIsNoPass/clsact",
+	}, tooLong: []string{"TestInterruptedTakeover", "TestKilledInTakeover"}},
 	"hostroute": {},
 	"link":      {tooLong: []string{"TestKernelStorm"}},
 	"lock":      {pass: []string{"TestKernelBridge", "TestKernelNeverOpen", "TestKernelRouted", "TestKernelVandals"}},
@@ -67,7 +69,7 @@ func TestDebianKernel(t *testing.T) {
 	bin := t.TempDir()
 	build(t, bin)
 	machine := vm.Machine{
-		Memory: 768, CPUs: 2, Initramfs: initramfs(t, bin), Limit: 8 * time.Minute,
+		Memory: 768, CPUs: 2, Initramfs: initramfs(t, bin), Limit: 17 * time.Minute,
 		Boot: "loglevel=5", // a kernel in trouble says where
 	}
 	start := time.Now()

@@ -16,9 +16,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
+	"github.com/berth-net/berth/internal/arp"
+	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/dhcp4"
+	"github.com/berth-net/berth/internal/dhcp6"
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/guard/corpus"
 	"github.com/berth-net/berth/internal/lock"
+	"github.com/berth-net/berth/internal/nd"
+	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/testenv"
 )
 
@@ -130,10 +136,23 @@ func (c *cycler) born(name string, harden bool) (int, error) {
 	}
 	index := l.Attrs().Index
 	err = c.guarded.time(func() error { return c.k.Guard(index, name, c.rules) })
+	if err == nil {
+		err = c.k.Answer(index, answers())
+	}
 	if err == nil && harden {
 		err = c.hardened.time(func() error { return c.k.Harden(index) })
 	}
 	return index, err
+}
+
+// answers are of every protocol.
+func answers() datapath.Answers {
+	b := corpus.Binding()
+	four, _ := dhcp4.Compile(dhcp4.Server{Binding: b, ID: corpus.G4})
+	six, _ := dhcp6.Compile(dhcp6.Server{Binding: b, DUID: []byte{0, 3, 0, 1, 2, 0, 0, 0, 0, 1}, Addr: nic.BerthLinkLocal()})
+	who, _ := arp.Compile(arp.Responder{Binding: b, ServerID: corpus.G4, GatewayMAC: corpus.G})
+	told, _ := nd.Compile(nd.Router{Binding: b, GatewayMAC: corpus.G}, nd.Withdrawn{})
+	return datapath.Answers{DHCP4: &four, DHCP6: &six, ARP: &who, ND: &told}
 }
 
 func (c *cycler) forgetAll(indices []int) error {
@@ -146,7 +165,7 @@ func (c *cycler) forgetAll(indices []int) error {
 }
 
 // layout is the directory of the pins, as datapath names it.
-const layout = "v3"
+const layout = "v4"
 
 // census is everything a NIC might leave behind.
 type census struct {
@@ -173,7 +192,7 @@ func (c *cycler) census() census {
 	n.Installed = installed
 	ours := c.ourPrograms(c.mapID("nics"))
 	n.Programs, n.Links = len(ours), c.linksOf(ours)
-	for _, name := range []string{"nics", "states", "sets", "sets6", "locals"} {
+	for _, name := range []string{"nics", "states", "sets", "sets6", "locals", "answers4", "answers6", "answersarp", "answersnd"} {
 		n.Entries[name] = c.entries(name)
 	}
 	return n
