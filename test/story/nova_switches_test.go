@@ -173,8 +173,9 @@ func (s *site) passesNone(g *guest, frames [][]byte) {
 // virtual interface with another MAC.
 func (s *site) reachesSecond(g *guest, mac nic.MAC) {
 	s.t.Helper()
-	g.Sh("ip address add 192.0.2.11/24 dev eth0; ip link add second link eth0 address " + mac.String() +
-		" up type macvlan; ip address add 192.0.2.21/32 dev second; sysctl -qw net.ipv4.conf.all.arp_ignore=1")
+	// Else eth0 answers, and asks, for both.
+	g.Sh("sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2; ip address add 192.0.2.11/24 dev eth0; ip link add second link eth0 address " + mac.String() +
+		" up type macvlan; ip address add 192.0.2.21/32 dev second")
 	for addr, want := range map[string]nic.MAC{"192.0.2.11": g.mac, "192.0.2.21": mac} {
 		becomes(s.t, "who answers for "+addr, g.port, func() string { return s.speaker(ip(addr)) })
 		if out := s.lan.Exec("ip", "neigh", "show", addr); !strings.Contains(out, want.String()) {
