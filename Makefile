@@ -12,7 +12,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 CACHE := $(CURDIR)/.cache
 LINT := $(CACHE)/bin/golangci-lint
 LINT_VERSION := v2.15.0
-FUZZTIME ?= 5s
+# Inputs of each fuzz target, or a time such as 1m; at the end of a time go test
+# now and then fails with nothing but "context deadline exceeded".
+FUZZTIME ?= 30000x
 
 .PHONY: all build install demo test deps lint generate generate-check modules unit race kernel fuzz cross bench clean
 
