@@ -92,7 +92,7 @@ func (h holding) conflict() (claim, holding) {
 		}
 	}
 	if in, ok := s.inside[h.prefix]; ok {
-		return s.held[in], holding{in: s, prefix: in}
+		return s.held[in.one], holding{in: s, prefix: in.one}
 	}
 	return claim{}, holding{}
 }
@@ -105,8 +105,29 @@ func (h holding) add(b *nic.Binding) {
 	}
 	claimFirst(s.held, h.prefix, claim{b, h.share})
 	for around := range s.around(h) {
-		if _, ok := s.inside[around.prefix]; !ok {
-			s.inside[around.prefix] = h.prefix
+		in, ok := s.inside[around.prefix]
+		if !ok {
+			in.one = h.prefix
+		}
+		in.count++
+		s.inside[around.prefix] = in
+	}
+}
+
+// remove takes h away from the only one who has it.
+func (h holding) remove() {
+	s := h.in
+	if !h.prefix.IsValid() {
+		delete(s.macs, h.mac)
+		return
+	}
+	delete(s.held, h.prefix)
+	for around := range s.around(h) {
+		in := s.inside[around.prefix]
+		if in.count--; in.count > 0 {
+			s.inside[around.prefix] = in
+		} else {
+			delete(s.inside, around.prefix)
 		}
 	}
 }
@@ -130,7 +151,14 @@ type space struct {
 	lengths []int  // of all whole prefixes
 	macs    map[nic.MAC]claim
 	held    map[netip.Prefix]claim
-	inside  map[netip.Prefix]netip.Prefix // by prefix: one held within it
+	inside  map[netip.Prefix]within // by prefix: what is held within it
+}
+
+// within is how much is held within a prefix, and the first of it, which may
+// have gone since.
+type within struct {
+	count int
+	one   netip.Prefix
 }
 
 // around yields every prefix that contains h and that some NIC could hold.
@@ -160,11 +188,7 @@ func newHolders(all []candidate) *holders {
 		sizes[c.binding.Network]++
 	}
 	for name, n := range sizes {
-		where := ""
-		if name != "" {
-			where = " in network " + name
-		}
-		h.networks[name] = newSpace(where, n)
+		h.networks[name] = newNetwork(name, n)
 	}
 	for _, c := range all {
 		h.lengths(c.binding)
@@ -183,9 +207,22 @@ func (s *holders) lengths(b *nic.Binding) {
 			}
 		}
 	}
-	if b.Group != "" && s.groups[b.Group] == nil {
-		s.groups[b.Group] = newSpace(" of group "+b.Group, 0)
+	s.group(b.Group)
+}
+
+// group makes room for a group, if it is one.
+func (s *holders) group(name string) {
+	if name != "" && s.groups[name] == nil {
+		s.groups[name] = newSpace(" of group "+name, 0)
 	}
+}
+
+func newNetwork(name string, nics int) *space {
+	where := ""
+	if name != "" {
+		where = " in network " + name
+	}
+	return newSpace(where, nics)
 }
 
 func newSpace(where string, nics int) *space {
@@ -193,7 +230,7 @@ func newSpace(where string, nics int) *space {
 		where:  where,
 		macs:   make(map[nic.MAC]claim, nics),
 		held:   make(map[netip.Prefix]claim, nics),
-		inside: map[netip.Prefix]netip.Prefix{},
+		inside: map[netip.Prefix]within{},
 	}
 }
 

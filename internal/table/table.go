@@ -42,6 +42,7 @@ type Snapshot struct {
 	Generation uint64
 	Entries    map[string]Entry   // by NIC
 	Refused    map[string]Refusal // by NIC
+	held       *holders           // nil if somebody had to give way
 }
 
 // Merge makes the next snapshot. Where two bindings want the same NIC, the same
@@ -59,6 +60,7 @@ func Merge(generation uint64, updates []Update, rank func(*nic.Binding) int) Sna
 	}
 	order(all, rank)
 	s, _ = merge(generation, updates, all)
+	s.held = nil
 	return s
 }
 
@@ -74,6 +76,9 @@ func merge(generation uint64, updates []Update, all []candidate) (s Snapshot, ap
 	held, apart := newHolders(all), true
 	for _, c := range all {
 		apart = s.add(c, held) && apart
+	}
+	if apart {
+		s.held = held
 	}
 	return s, apart
 }
