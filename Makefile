@@ -79,7 +79,7 @@ race:
 
 # Layers 3 and 4: wires, real clients, a guest, the built binaries.
 kernel:
-	go test -timeout 30m -p 2 ./test/...
+	go test -timeout 60m -p 2 ./test/...
 
 fuzz:
 	test/fuzz.sh $(FUZZTIME)
