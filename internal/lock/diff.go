@@ -30,7 +30,7 @@ func diff(have, want []table) []change {
 	ruled := false
 	for _, w := range want {
 		h, ok := find(have, w.Family)
-		if !ok || h.Flaw != "" {
+		if !ok || h.Flaw != "" || h.Room < len(w.Names) {
 			grow = append(grow, change{Table: w, Delete: ok, Create: true, Add: w.Names})
 			ruled = true
 			continue

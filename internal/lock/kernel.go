@@ -12,9 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errChanged says that somebody's transaction came between: try again.
-var errChanged = errors.New("the ruleset changed meanwhile")
-
 // read returns the generation and our tables as the kernel shows them, in the
 // order of tables().
 func (l *Lock) read() (gen uint32, have []table, err error) {
@@ -42,11 +39,11 @@ func (l *Lock) read() (gen uint32, have []table, err error) {
 	return g.ID, have, nil
 }
 
-// stale turns an error into errChanged if a transaction came in between: what
+// stale turns an error into ErrChanged if a transaction came in between: what
 // was listed may have gone since.
 func (l *Lock) stale(gen uint32, err error) error {
 	if after, e := l.nl.GetGen(); e == nil && after.ID != gen {
-		return errChanged
+		return ErrChanged
 	}
 	return err
 }
@@ -123,6 +120,7 @@ func (l *Lock) readObjects(nt *nftables.Table, t *table) (flaw string, err error
 	if len(sets) != 1 || !isOurSet(sets[0]) {
 		return "its set is not the set of interface names", nil
 	}
+	t.Room = int(sets[0].Size)
 	elements, err := l.nl.GetSetElements(sets[0])
 	if err != nil {
 		return "", fmt.Errorf("set %s: %w", setNames, err)
@@ -147,8 +145,12 @@ func (l *Lock) readObjects(nt *nftables.Table, t *table) (flaw string, err error
 
 func isOurSet(s *nftables.Set) bool {
 	return s.Name == setNames && s.KeyType.Name == nftables.TypeIFName.Name &&
-		!s.IsMap && !s.Interval && !s.HasTimeout && !s.Constant && !s.Dynamic && s.Size == 0
+		!s.IsMap && !s.Interval && !s.HasTimeout && !s.Constant && !s.Dynamic && s.Size > 0
 }
+
+// next is the generation after one transaction; none has the number zero
+// (nf_tables_commit of net/netfilter/nf_tables_api.c).
+func next(gen uint32) uint32 { return max(gen+1, 1) }
 
 // commit sends all changes in one transaction, valid on generation gen only.
 func (l *Lock) commit(gen uint32, changes []change) error {
@@ -159,7 +161,7 @@ func (l *Lock) commit(gen uint32, changes []change) error {
 	}
 	err := l.nl.FlushWithGenID(gen)
 	if errors.Is(err, unix.ERESTART) { // nfnetlink_rcv_batch: not this generation any more
-		return errChanged
+		return ErrChanged
 	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -169,7 +171,7 @@ func (l *Lock) commit(gen uint32, changes []change) error {
 
 func (l *Lock) queue(c change) error {
 	nt := &nftables.Table{Family: c.Table.Family, Name: TableName}
-	set := &nftables.Set{Table: nt, Name: setNames, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+	set := &nftables.Set{Table: nt, Name: setNames, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian, Size: uint32(c.Table.Room)}
 	if c.Delete {
 		l.nl.DelTable(nt)
 	}

@@ -47,6 +47,9 @@ const TableName = "berth_lock"
 // changed it. Apply repairs it.
 var ErrDamaged = errors.New("the lock is damaged")
 
+// ErrChanged says that somebody else's transaction came between.
+var ErrChanged = errors.New("the ruleset changed meanwhile")
+
 // Desired is the whole state of the lock. An order of names has no meaning.
 type Desired struct {
 	Mark     uint32   // one bit
@@ -112,8 +115,9 @@ func checkName(n string) error {
 // Lock speaks with the nftables of one network namespace. It is safe for
 // concurrent use.
 type Lock struct {
-	mu sync.Mutex
-	nl *nftables.Conn
+	mu    sync.Mutex
+	nl    *nftables.Conn
+	known uint32 // the ruleset's generation when the lock was last known to be whole; 0: it was not
 }
 
 // Open connects to the nftables of the calling thread's network namespace. It
@@ -169,29 +173,72 @@ func (l *Lock) Remove() error {
 // state or, if somebody came between, not at all.
 func (l *Lock) converge(plan func(have []table) []change) error {
 	return l.retry(func() (done bool, err error) {
+		l.known = 0
 		gen, have, err := l.read()
 		if err != nil {
 			return false, err
 		}
 		changes := plan(have)
 		if len(changes) == 0 {
+			l.known = gen
 			return true, nil
 		}
 		return false, l.commit(gen, changes)
 	})
 }
 
+// Changed reports whether anybody has changed the ruleset of nftables, whatever
+// table of it, since the lock was last read or applied. It costs one request
+// however many names there are.
+func (l *Lock) Changed() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	gen, err := l.nl.GetGen()
+	if err != nil {
+		return false, fmt.Errorf("get generation: %w", err)
+	}
+	return l.known == 0 || gen.ID != l.known, nil
+}
+
+// Change adds names to the lock and takes others away, in one transaction that
+// costs no more where there are many. ErrChanged says that the lock is not as it
+// was last read or applied: nothing is done, and Apply is due.
+func (l *Lock) Change(add, drop []string) error {
+	for _, n := range slices.Concat(add, drop) {
+		if err := checkName(n); err != nil {
+			return fmt.Errorf("change lock: interface name %q: %w", n, err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == 0 {
+		return fmt.Errorf("change lock: %w", ErrChanged)
+	}
+	var changes []change
+	for _, t := range tables(Desired{}) {
+		changes = append(changes, change{Table: t, Add: add, Drop: drop})
+	}
+	gen := l.known
+	l.known = 0
+	if err := l.commit(gen, changes); err != nil {
+		return fmt.Errorf("change lock: %w", err)
+	}
+	// Another number means that somebody has changed something since: that is
+	// found by Changed.
+	l.known = next(gen)
+	return nil
+}
+
 // snapshot reads until no transaction fell between its parts.
-func (l *Lock) snapshot() (have []table, err error) {
+func (l *Lock) snapshot() (gen uint32, have []table, err error) {
 	err = l.retry(func() (done bool, err error) {
-		var gen uint32
 		if gen, have, err = l.read(); err != nil {
 			return false, err
 		}
 		after, err := l.nl.GetGen()
 		return err == nil && after.ID == gen, err
 	})
-	return have, err
+	return gen, have, err
 }
 
 // retry repeats step until it is done or fails otherwise than by a change of
@@ -201,22 +248,28 @@ func (l *Lock) retry(step func() (done bool, err error)) error {
 	defer l.mu.Unlock()
 	for range maxRounds {
 		done, err := step()
-		if done || err != nil && !errors.Is(err, errChanged) {
+		if done || err != nil && !errors.Is(err, ErrChanged) {
 			return err
 		}
 	}
-	return fmt.Errorf("gave up after %d rounds: %w", maxRounds, errChanged)
+	return fmt.Errorf("gave up after %d rounds: %w", maxRounds, ErrChanged)
 }
 
 // Read returns what the kernel holds: the zero Desired if there is no lock,
 // and an ErrDamaged that names the damage if there is something else than
 // Apply would have made.
 func (l *Lock) Read() (Desired, error) {
-	have, err := l.snapshot()
+	gen, have, err := l.snapshot()
 	if err != nil {
 		return Desired{}, fmt.Errorf("read lock: %w", err)
 	}
 	d, err := desired(have)
+	if err != nil {
+		gen = 0
+	}
+	l.mu.Lock()
+	l.known = gen
+	l.mu.Unlock()
 	if err != nil {
 		return Desired{}, fmt.Errorf("read lock: %w", err)
 	}
@@ -226,7 +279,7 @@ func (l *Lock) Read() (Desired, error) {
 // Drops returns how many frames the lock dropped since it was made. A healthy
 // guard leaves it nothing to drop.
 func (l *Lock) Drops() (uint64, error) {
-	have, err := l.snapshot()
+	_, have, err := l.snapshot()
 	if err != nil {
 		return 0, fmt.Errorf("count the lock's drops: %w", err)
 	}

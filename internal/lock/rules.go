@@ -3,6 +3,7 @@ package lock
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strings"
 
 	"github.com/google/nftables"
@@ -27,6 +28,7 @@ const first nftables.ChainPriority = math.MinInt32
 type table struct {
 	Family  nftables.TableFamily
 	Names   []string // elements of the set, sorted
+	Room    int      // how many there can be
 	Chains  []chain
 	Dropped uint64
 	Flaw    string // what makes it something else than a table of ours
@@ -46,6 +48,17 @@ type rule struct {
 	why   string
 }
 
+// room is the size of a new set of names. A set that has one is a hash of fixed
+// buckets: one without grows by itself, while it grows is listed wrong, and
+// costs each frame more.
+func room(names int) int {
+	const least = 1 << 14
+	if names < least/2 {
+		return least
+	}
+	return 1 << bits.Len(uint(2*names))
+}
+
 // tables returns the whole lock for a normal d. Patterns are rules, since a
 // set with prefixes would be an interval set, whose changes cost more than a
 // hash's; there are few of them.
@@ -62,7 +75,7 @@ func tables(d Desired) []table {
 	pre, input := nftables.ChainHook(unix.NF_INET_PRE_ROUTING), nftables.ChainHook(unix.NF_INET_LOCAL_IN)
 	arpInput := nftables.ChainHook(0) // NF_ARP_IN
 	return []table{
-		{Family: nftables.TableFamilyBridge, Names: d.Names, Chains: []chain{
+		{Family: nftables.TableFamilyBridge, Names: d.Names, Room: room(len(d.Names)), Chains: []chain{
 			check,
 			{
 				Name: "prerouting", Hook: &pre, Rules: entries(d, rule{}),
@@ -74,14 +87,14 @@ func tables(d Desired) []table {
 					"The host's own copy of such a frame that was forwarded ends here as well.",
 			},
 		}},
-		{Family: nftables.TableFamilyINet, Names: d.Names, Chains: []chain{
+		{Family: nftables.TableFamilyINet, Names: d.Names, Room: room(len(d.Names)), Chains: []chain{
 			check,
 			{
 				Name: "prerouting", Hook: &pre, Rules: entries(d, rule{}),
 				Why: "Interfaces in no bridge, before fragments are put together.",
 			},
 		}},
-		{Family: nftables.TableFamilyARP, Names: d.Names, Chains: []chain{
+		{Family: nftables.TableFamilyARP, Names: d.Names, Room: room(len(d.Names)), Chains: []chain{
 			check,
 			{
 				Name: "input", Hook: &arpInput, Rules: entries(d, rule{}),

@@ -32,7 +32,7 @@ func (t table) print(b *strings.Builder) {
 	fmt.Fprintf(b, "\t# What this table dropped. A guard that works leaves it nothing.\n")
 	fmt.Fprintf(b, "\tcounter %s { packets 0 bytes 0 }\n\n", counterOut)
 	fmt.Fprintf(b, "\t# Managed interfaces, there or not.\n")
-	fmt.Fprintf(b, "\tset %s {\n\t\ttype ifname\n%s\t}\n", setNames, printElements(t.Names))
+	fmt.Fprintf(b, "\tset %s {\n\t\ttype ifname\n\t\tsize %d\n%s\t}\n", setNames, t.Room, printElements(t.Names))
 	for _, c := range t.Chains {
 		c.print(b)
 	}
