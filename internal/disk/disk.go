@@ -20,12 +20,41 @@ import (
 // an error the old file is in place, or (only if syncing the directory failed)
 // either of them.
 func Replace(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(dir)); err != nil {
+	s, err := Stage(path, data)
+	if err != nil {
 		return err
 	}
-	return SyncDir(dir)
+	return s.Commit()
 }
+
+// Staged is a file that is written beside the one that it is to replace: what
+// can fail for want of room or permission has not.
+type Staged struct{ file *renameio.PendingFile }
+
+// Stage writes what Commit puts in place. Whoever does not call that calls
+// Cancel.
+func Stage(path string, data []byte) (Staged, error) {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o600))
+	if err != nil {
+		return Staged{}, err
+	}
+	if _, err := f.Write(data); err != nil {
+		return Staged{}, errors.Join(err, f.Cleanup())
+	}
+	return Staged{f}, nil
+}
+
+// Commit replaces the file, and syncs it and its directory. Of an error it is
+// as of Replace.
+func (s Staged) Commit() error {
+	if err := s.file.CloseAtomicallyReplace(); err != nil {
+		return errors.Join(err, s.file.Cleanup())
+	}
+	return SyncDir(filepath.Dir(s.file.Name()))
+}
+
+// Cancel leaves the file as it is.
+func (s Staged) Cancel() error { return s.file.Cleanup() }
 
 // SyncDir makes what was renamed or removed in a directory last: without it
 // that may be lost with the power.

@@ -101,21 +101,47 @@ func (s *Store) Dir() string { return s.dir }
 // binding survives a crash and a power loss; when it returns an error the old
 // one is in place, or (only if syncing the directory failed) either of them.
 func (s *Store) Put(b *nic.Binding) error {
+	staged, err := s.Stage(b)
+	if err != nil {
+		return err
+	}
+	return staged.Commit()
+}
+
+// Staged is a binding that is written, and not yet in place of what its NIC had.
+type Staged struct {
+	store *Store
+	nic   string
+	file  disk.Staged
+}
+
+// Stage does of Put what takes no time and may fail for want of room; Commit
+// the rest. Whoever does not call that calls Cancel.
+func (s *Store) Stage(b *nic.Binding) (Staged, error) {
 	if err := nic.Validate(b); err != nil {
-		return fmt.Errorf("store NIC %s: %w", b.NIC, err)
+		return Staged{}, fmt.Errorf("store NIC %s: %w", b.NIC, err)
 	}
 	data, err := encode(b)
 	if err != nil {
-		return fmt.Errorf("store NIC %s: %w", b.NIC, err)
+		return Staged{}, fmt.Errorf("store NIC %s: %w", b.NIC, err)
 	}
-	if err := disk.Replace(s.path(b.NIC, recordEnd), data); err != nil {
-		return fmt.Errorf("store NIC %s: %w", b.NIC, err)
+	f, err := disk.Stage(s.path(b.NIC, recordEnd), data)
+	if err != nil {
+		return Staged{}, fmt.Errorf("store NIC %s: %w", b.NIC, err)
 	}
-	if err := s.mend(b.NIC); err != nil {
-		return fmt.Errorf("store NIC %s: %w", b.NIC, err)
+	return Staged{s, b.NIC, f}, nil
+}
+
+// Commit ends a Put.
+func (s Staged) Commit() error {
+	if err := errors.Join(s.file.Commit(), s.store.mend(s.nic)); err != nil {
+		return fmt.Errorf("store NIC %s: %w", s.nic, err)
 	}
 	return nil
 }
+
+// Cancel keeps what there was.
+func (s Staged) Cancel() error { return s.file.Cancel() }
 
 // Delete forgets a NIC, also one whose record is set aside. A NIC that is not
 // there is fs.ErrNotExist.
