@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -41,6 +42,30 @@ func (k *Kernel) Installed() ([]plan.Installed, error) {
 	}
 	slices.SortFunc(all, func(a, b plan.Installed) int { return a.Index - b.Index })
 	return all, nil
+}
+
+// InstalledOn is Installed of one ifindex; false if there is nothing.
+func (k *Kernel) InstalledOn(index int) (in plan.Installed, ok bool, err error) {
+	v, err := k.lookupRules(uint32(index))
+	if err != nil {
+		return in, false, err
+	}
+	in = plan.Installed{Index: index}
+	if v != nil {
+		in.Name, in.Digest = nameOf(v), v.Digest
+	}
+	pinned := false
+	for d := range directions {
+		_, err := os.Lstat(k.pin(d, index))
+		pinned = pinned || err == nil
+	}
+	if v == nil && !pinned {
+		return in, false, nil
+	}
+	if err := k.readAttachment(&in, pinned); err != nil {
+		return in, false, fmt.Errorf("read attachment of ifindex %d: %w", index, err)
+	}
+	return in, true, nil
 }
 
 func (k *Kernel) readAttachment(in *plan.Installed, pinned bool) (err error) {
