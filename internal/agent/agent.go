@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidwall/btree"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/berth-net/berth/internal/answerer"
@@ -29,6 +30,7 @@ import (
 	"github.com/berth-net/berth/internal/route"
 	"github.com/berth-net/berth/internal/source"
 	"github.com/berth-net/berth/internal/store"
+	"github.com/berth-net/berth/internal/table"
 )
 
 const (
@@ -93,9 +95,11 @@ type Agent struct {
 	stored      stored
 	news        bool // a source has said something new that is in no snapshot yet
 	sealed      bool // every source has spoken
-	generation  uint64
-	wants       plan.Wants
-	claims      map[string]claim  // by NIC: who keeps what in a conflict
+	wants       wanted
+	lane        table.Lane
+	free        bool              // nobody has to give way to anybody, and lane is there
+	unsettled   map[string]bool   // the NICs that a pass looks at: all but those of which nothing is to be done but wait for a link
+	claims      map[string]claim  // by NIC: what the kernel had at the start, until all is known
 	loud        map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release     map[string]bool
 	routed      map[int]route.State  // as the last pass found it
@@ -106,10 +110,13 @@ type Agent struct {
 	withdrawing map[int]bool         // by ifindex: its advertisements are the daemon's alone for now
 	holders     map[sharedKey]holding
 	servers     map[string][]server // by NIC: server identifiers that its guest may still know
-	armed       plan.Armed          // as the loop last left the second lock
+	locked      locked              // what the second lock holds, as last read or left
 	hooks       hooks
 	failed      map[string]failure
-	since       map[string]standing
+	standings   btree.Map[string, standing]
+	links       links // as the last pass found them
+	installed   map[int]plan.Installed
+	pending     bool // more is to be done at once
 	lockError   string
 	routeError  string
 	nextTry     time.Time
@@ -155,7 +162,7 @@ func New(opt Options) (*Agent, error) {
 		servers:     map[string][]server{},
 		hooks:       newHooks(),
 		failed:      map[string]failure{},
-		since:       map[string]standing{},
+		unsettled:   map[string]bool{},
 		book:        book{pages: map[int]*page{}},
 	}
 	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)
@@ -177,7 +184,7 @@ func New(opt Options) (*Agent, error) {
 	kept, problems := opt.Store.All()
 	a.stored.problems = problems
 	for i := range kept {
-		a.stored.bindings = append(a.stored.bindings, &kept[i])
+		a.stored.bindings.Set(kept[i].NIC, &kept[i])
 	}
 	return a, nil
 }
@@ -215,25 +222,26 @@ func (a *Agent) Wake() {
 func (a *Agent) loop(ctx context.Context) error {
 	begin := sync.OnceFunc(func() { close(a.begun) })
 	for {
-		pending := a.pass()
+		a.pass()
 		if a.heard() {
 			begin()
 		}
-		if !a.rest(ctx, a.pause(pending)) {
+		if !a.rest(ctx) {
 			return nil
 		}
 	}
 }
 
-// rest waits until there is a reason for another pass; false means that ctx
-// has ended.
-func (a *Agent) rest(ctx context.Context, longest time.Duration) bool {
-	timer := time.NewTimer(longest)
-	defer timer.Stop()
+// rest serves requests until there is a reason for another pass; false means
+// that ctx has ended. Requests that go on and on put no pass off.
+func (a *Agent) rest(ctx context.Context) bool {
+	rested := time.Now()
 	requests := a.requests
 	if !a.heard() {
 		requests = nil // nothing can be answered yet
 	}
+	timer := time.NewTimer(a.pause(rested))
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -245,7 +253,7 @@ func (a *Agent) rest(ctx context.Context, longest time.Duration) bool {
 		case r := <-requests:
 			r.do()
 			close(r.done)
-			return true
+			timer.Reset(a.pause(rested))
 		case <-a.pings: // a sign of life is no reason
 		}
 	}
@@ -253,14 +261,14 @@ func (a *Agent) rest(ctx context.Context, longest time.Duration) bool {
 
 // pause is how long nothing happens by itself: not at all while there is
 // hardening to do and nobody asks for anything better.
-func (a *Agent) pause(pending bool) time.Duration {
+func (a *Agent) pause(rested time.Time) time.Duration {
 	switch {
-	case pending:
+	case a.pending:
 		return 0
 	case !a.nextTry.IsZero():
 		return time.Until(a.nextTry)
 	default:
-		return verify
+		return time.Until(rested.Add(verify))
 	}
 }
 

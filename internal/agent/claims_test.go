@@ -9,10 +9,10 @@ import (
 
 	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
-	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/source"
+	"github.com/berth-net/berth/internal/table"
 )
 
 // named is a source that the test speaks for.
@@ -26,15 +26,14 @@ func (named) Refresh(context.Context) error                        { return nil 
 // permits, and that has not heard of any source yet.
 func restarted(b nic.Binding) *Agent {
 	a := &Agent{
-		EventLog: api.NewEventLog(16), said: map[string]said{}, servers: map[string][]server{}, wake: make(chan struct{}, 1),
+		EventLog: api.NewEventLog(16), said: map[string]said{}, servers: map[string][]server{}, unsettled: map[string]bool{}, wake: make(chan struct{}, 1),
 		opt:     Options{Sources: []Source{named("dir"), named("statichcpd")}, Log: slog.New(slog.DiscardHandler)},
 		started: time.Now(),
 	}
 	a.answerer = answerer.New(nil, nil, nil)
 	a.view.Store(&view{})
 	l := plan.Link{Index: 77, Name: b.NIC}
-	w := plan.Want{Binding: &b, Rules: guard.Compile(&b)}
-	w.Base = w.Rules.Base()
+	w := plan.NewWant(table.Entry{Binding: &b}, nil)
 	a.claims = map[string]claim{b.NIC: {rules: w.DigestOn(l), link: l}}
 	return a
 }
@@ -64,7 +63,7 @@ func TestARestartChangesNoOwner(t *testing.T) {
 			says := map[string]func(){"dir": func() { a.says("dir", rival) }, "statichcpd": func() { a.says("statichcpd", was) }}
 			says[first]()
 			delete(says, first)
-			for _, b := range a.wants.ByNIC {
+			for _, b := range a.wants.byNIC.Values() {
 				if b.Binding.Origin.Source != "statichcpd" {
 					t.Errorf("%s, %s first: %s of %s is in force before all have spoken", what, first, b.Binding.NIC, b.Binding.Origin.Source)
 				}
@@ -72,8 +71,8 @@ func TestARestartChangesNoOwner(t *testing.T) {
 			for _, last := range says {
 				last()
 			}
-			if w, ok := a.wants.ByNIC["tap7"]; !ok || w.Binding.Origin.Source != "statichcpd" || len(a.wants.ByNIC) != 1 {
-				t.Errorf("%s, %s first: in force %v, refused %v", what, first, a.wants.ByNIC, a.wants.Refused)
+			if w := a.wants.nic("tap7"); w == nil || w.Binding.Origin.Source != "statichcpd" || a.wants.byNIC.Len() != 1 {
+				t.Errorf("%s, %s first: in force %v, refused %v", what, first, a.wants.byNIC.Values(), a.wants.refused.Values())
 			}
 		}
 	}

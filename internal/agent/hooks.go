@@ -123,29 +123,33 @@ func (a *Agent) gate() plan.Gate {
 // runHooks has the hooks run that a pass has made necessary: those before what
 // waits for them, and those after what has been done.
 func (a *Agent) runHooks(in plan.Input, p plan.Plan) {
-	v := newLinks(in.Links)
-	a.ask(v, p)
-	now := a.inForce(v, in, p)
+	a.ask(a.links, p)
+	now := a.inForce(a.links, in, p)
 	for _, index := range slices.Sorted(maps.Keys(a.hooks.held)) {
 		if old := a.hooks.held[index]; now[index].NIC != old.NIC {
 			a.down(index, old)
 		}
 	}
 	for _, index := range slices.Sorted(maps.Keys(now)) {
-		is, was := now[index], a.hooks.held[index]
-		call := hook.Call{Event: hook.PostChange, NIC: is.NIC, Index: index, Bridge: v.bridge(index), Binding: is.Binding}
-		if was.NIC != is.NIC {
-			call.Event = hook.PostUp
-		}
-		if was.NIC != is.NIC || was.Digest != is.Digest {
-			a.after(call)
-		}
+		a.up(index, now[index])
 	}
 	a.hooks.held = now
 	maps.DeleteFunc(a.hooks.notes, func(name, _ string) bool {
-		_, shown := a.since[name]
+		_, shown := a.standings.Get(name)
 		return !shown
 	})
+}
+
+// up has the hooks run after what has come into force, if it was not before.
+func (a *Agent) up(index int, is plan.Held) {
+	was := a.hooks.held[index]
+	call := hook.Call{Event: hook.PostChange, NIC: is.NIC, Index: index, Bridge: a.links.bridge(index), Binding: is.Binding}
+	if was.NIC != is.NIC {
+		call.Event = hook.PostUp
+	}
+	if was.NIC != is.NIC || was.Digest != is.Digest {
+		a.after(call)
+	}
 }
 
 // down has the hooks run after the end of what was in force.
@@ -174,7 +178,8 @@ func (a *Agent) ask(v links, p plan.Plan) {
 		// What has passed is kept until it is in force: its steps may fail.
 		_, failed := a.failed[name]
 		served := p.Served[t.Index].NIC == name && !failed
-		if t.passed && !served && v.byIndex[t.Index].Name == name && a.wants.ByNIC[name].Answer == t.Digest {
+		w := a.wants.nic(name)
+		if t.passed && !served && v.byIndex[t.Index].Name == name && w != nil && w.Answer == t.Digest {
 			asked[name] = t
 		}
 	}
@@ -196,13 +201,12 @@ func (a *Agent) ask(v links, p plan.Plan) {
 // in force: nothing of that comes into force again. And it has the hooks run
 // after what has gone with its device, since another may get its ifindex now.
 func (a *Agent) adopt(in plan.Input) {
-	v := newLinks(in.Links)
 	for _, i := range in.Installed {
 		held, known := a.hooks.held[i.Index]
 		if !known && !a.hooks.began && a.hooks.hasRules(i) && !i.Moved {
 			held, known = plan.Held{NIC: i.Name}, true
 		}
-		l := v.byIndex[i.Index]
+		l := a.links.byIndex[i.Index]
 		want, wanted := in.Wants.ByNIC[i.Name]
 		switch {
 		case !known:
@@ -275,13 +279,17 @@ func (a *Agent) inForce(v links, in plan.Input, p plan.Plan) map[int]plan.Held {
 // hasRules reports whether rules of a binding are installed.
 func (h *hooks) hasRules(i plan.Installed) bool { return i.Digest != 0 && i.Digest != h.closed }
 
-// links finds a pass's links by ifindex.
-type links struct{ byIndex map[int]plan.Link }
+// links finds a pass's links. They are never changed.
+type links struct {
+	byIndex map[int]plan.Link
+	byName  map[string]plan.Link
+}
 
 func newLinks(all []plan.Link) links {
-	v := links{make(map[int]plan.Link, len(all))}
+	v := links{make(map[int]plan.Link, len(all)), make(map[string]plan.Link, len(all))}
 	for _, l := range all {
 		v.byIndex[l.Index] = l
+		v.byName[l.Name] = l
 	}
 	return v
 }

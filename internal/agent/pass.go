@@ -2,36 +2,29 @@ package agent
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
-	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
-	"github.com/berth-net/berth/internal/lock"
-	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/route"
 )
 
-// pass reads everything back, computes what must change and changes it. It
-// reports whether more is to be done at once.
-func (a *Agent) pass() (pending bool) {
-	a.nextTry = time.Time{}
+// pass reads everything back, computes what must change and changes it.
+func (a *Agent) pass() {
+	a.nextTry, a.pending = time.Time{}, false
 	a.takeUpdates()
 	a.expireServers(time.Now())
 	a.takeHooks()
-	in, err := a.gather(a.wants)
+	in, err := a.gather()
 	if err != nil {
 		a.opt.Log.Error("cannot read the kernel", "err", err)
 		a.nextTry = time.Now().Add(retry)
-		return false
+		return
 	}
-	a.noticeTampering(in.Armed)
-	a.armed, a.routed = in.Armed, in.Routed
+	a.routed = in.Routed
 	a.adopt(in)
 	p := plan.Compute(in)
 	a.failed = map[string]failure{}
@@ -43,10 +36,13 @@ func (a *Agent) pass() (pending bool) {
 		a.readBack(&in)
 		a.announce(in, p.Steps)
 	}
+	a.installed = byIndex(in.Installed)
 	a.watchUplinks(in)
 	a.runHooks(in, p)
 	a.watchShared(in)
-	a.publish(in, p)
+	a.settle(a.unsettled, p)
+	a.forgetSettled(in)
+	a.publish()
 	if a.sealed && a.opt.Ready != nil {
 		a.opt.Ready()
 		a.opt.Ready = nil
@@ -54,7 +50,35 @@ func (a *Agent) pass() (pending bool) {
 	if len(a.failed) > 0 || a.lockError != "" {
 		a.nextTry = time.Now().Add(retry)
 	}
-	return a.harden(harden)
+	a.pending = a.harden(harden)
+}
+
+func byIndex(all []plan.Installed) map[int]plan.Installed {
+	m := make(map[int]plan.Installed, len(all))
+	for _, i := range all {
+		m[i.Index] = i
+	}
+	return m
+}
+
+// forgetSettled leaves out of the next pass whom nothing is to be done about
+// but wait for a link: their names are locked, and there may be very many.
+func (a *Agent) forgetSettled(in plan.Input) {
+	present := map[string]bool{}
+	for _, i := range in.Installed {
+		present[i.Name] = true
+	}
+	for name := range a.unsettled {
+		_, linked := a.links.byName[name]
+		_, failed := a.failed[name]
+		if linked || failed || present[name] || a.lockError != "" {
+			continue
+		}
+		_, shown := a.standings.Get(name)
+		if concerned := a.wants.concerns(name); concerned && a.locked.names[name] || !concerned && !a.locked.names[name] && !shown {
+			delete(a.unsettled, name)
+		}
+	}
 }
 
 // running are the links whose other end is there, by ifindex.
@@ -76,9 +100,30 @@ func (a *Agent) readBack(in *plan.Input) {
 	in.Installed = have
 }
 
-// gather reads links, tables, hooks, routes and the second lock, for what is
-// wanted or would be.
-func (a *Agent) gather(wants plan.Wants) (plan.Input, error) {
+// gather reads what a pass looks at.
+func (a *Agent) gather() (plan.Input, error) {
+	in, err := a.survey(a.wants.routed > 0)
+	if err != nil {
+		return in, err
+	}
+	a.links = newLinks(in.Links)
+	a.readLock()
+	for _, l := range in.Links {
+		if a.wants.concerns(l.Name) {
+			a.unsettled[l.Name] = true
+		}
+	}
+	for _, i := range in.Installed {
+		a.unsettled[i.Name] = true
+	}
+	in.Wants = a.wants.of(a.unsettled)
+	in.Armed = a.locked.of(a.unsettled, a.opt.Policy.Closed)
+	in.Quiet = a.readQuiet(in)
+	return in, nil
+}
+
+// survey reads links, tables, hooks and, if any NIC is routed, routes.
+func (a *Agent) survey(routed bool) (plan.Input, error) {
 	links, err := a.opt.Links.Dump()
 	if err != nil {
 		return plan.Input{}, fmt.Errorf("dump links: %w", err)
@@ -88,25 +133,35 @@ func (a *Agent) gather(wants plan.Wants) (plan.Input, error) {
 		return plan.Input{}, fmt.Errorf("read what is installed: %w", err)
 	}
 	in := plan.Input{
-		Wants: wants, Links: links, Installed: have,
+		Links: links, Installed: have,
 		Answering: a.answerer.Answering(),
-		Armed:     a.readLock(),
 		Policy:    a.opt.Policy,
 		TCX:       a.opt.Kernel.TCX(),
 		Sealed:    a.sealed,
 		Release:   a.release,
 		Gate:      a.gate(),
 	}
-	in.Routed, in.Common = a.readRoutes(wants)
-	in.Quiet = a.readQuiet(in)
+	in.Routed, in.Common = a.readRoutes(routed)
 	return in, nil
+}
+
+// preview computes the plan as if this were all that is wanted, and changes
+// nothing.
+func (a *Agent) preview(wants plan.Wants) (plan.Plan, error) {
+	in, err := a.survey(anyRouted(wants))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	a.readLock()
+	in.Wants, in.Armed = wants, a.locked.all()
+	in.Quiet = a.readQuiet(in)
+	return plan.Compute(in), nil
 }
 
 // readRoutes reads what the host has for routed NICs, nil if that cannot be
 // known: nobody else waits for it. A host that has none and wants none is not
 // asked again, as its routing table may be long.
-func (a *Agent) readRoutes(wants plan.Wants) (map[int]route.State, route.Common) {
-	wanted := anyRouted(wants)
+func (a *Agent) readRoutes(wanted bool) (map[int]route.State, route.Common) {
 	if a.noRoutes && !wanted {
 		return map[int]route.State{}, route.Common{}
 	}
@@ -136,37 +191,20 @@ func anyRouted(wants plan.Wants) bool {
 	return false
 }
 
-// readLock reads the second lock back. A lock that is damaged or cannot be read
-// counts as holding nothing: everything is armed anew.
-func (a *Agent) readLock() plan.Armed {
-	d, err := a.opt.Lock.Read()
-	if err != nil {
-		if a.lockError == "" {
-			a.opt.Log.Warn("second lock", "err", err)
-			a.Add(api.Event{Time: time.Now(), Kind: "lock", Text: err.Error() + "; armed again"})
-		}
-		a.lockError = err.Error()
-		return plan.Armed{}
-	}
-	a.lockError = ""
-	return plan.Armed{Names: d.Names, Patterns: d.Patterns}
-}
-
 // readQuiet asks only of the links that berth has to do with.
 func (a *Agent) readQuiet(in plan.Input) map[int]bool {
-	locked := set(in.Armed.Names)
 	quiet := map[int]bool{}
 	for _, l := range in.Links {
-		if locked[l.Name] || a.concerns(in.Wants, l.Name) {
-			quiet[l.Index] = isQuiet(in.Wants.ByNIC[l.Name].Binding, l.Name)
+		if a.locked.names[l.Name] || a.concerns(in.Wants, l.Name) {
+			quiet[l.Index] = isQuiet(in.Wants.ByNIC[l.Name], l.Name)
 		}
 	}
 	return quiet
 }
 
 // isQuiet reports whether the host's IPv6 on a port is as its binding wants it.
-func isQuiet(b *nic.Binding, name string) bool {
-	if b != nil && b.Routed && b.ServesIPv6() {
+func isQuiet(w *plan.Want, name string) bool {
+	if w != nil && w.Binding.Routed && w.Binding.ServesIPv6() {
 		return hostroute.IsPrepared(name)
 	}
 	return link.IsQuiet(name)
@@ -176,45 +214,6 @@ func (a *Agent) concerns(wants plan.Wants, name string) bool {
 	_, wanted := wants.ByNIC[name]
 	_, refused := wants.Refused[name]
 	return wanted || refused || a.opt.Policy.Manages(name)
-}
-
-// noticeTampering names what somebody else took out of the second lock since
-// the last pass.
-func (a *Agent) noticeTampering(now plan.Armed) {
-	if a.lockError != "" {
-		return // said already
-	}
-	gone := slices.Concat(missing(a.armed.Names, now.Names), missing(a.armed.Patterns, now.Patterns))
-	if len(gone) == 0 {
-		return
-	}
-	a.opt.Log.Warn("second lock was changed by somebody else", "missing", len(gone))
-	a.Add(api.Event{
-		Time: time.Now(), Kind: "lock",
-		Text: fmt.Sprintf("somebody removed %d names from the second lock (%s); armed again", len(gone), shorten(gone)),
-	})
-}
-
-// missing returns what is in before and not in now.
-func missing(before, now []string) []string {
-	held := set(now)
-	return slices.DeleteFunc(slices.Clone(before), func(n string) bool { return held[n] })
-}
-
-func set(names []string) map[string]bool {
-	m := make(map[string]bool, len(names))
-	for _, n := range names {
-		m[n] = true
-	}
-	return m
-}
-
-func shorten(names []string) string {
-	const most = 4
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return strings.Join(names[:most], ", ") + ", ..."
 }
 
 // apply makes the steps in order and returns those left for later. A step
@@ -332,48 +331,6 @@ func (a *Agent) note(s plan.Step) {
 	}
 	a.opt.Log.Info("step done", "nic", s.NIC, "ifindex", s.Index, "step", s.String())
 	a.Add(api.Event{Time: time.Now(), NIC: s.NIC, Index: s.Index, Kind: kind, Text: s.String()})
-}
-
-// applyLock makes all arming, or all disarming, in one transaction.
-func (a *Agent) applyLock(steps []plan.Step, verb plan.Verb) {
-	names, patterns := slices.Clone(a.armed.Names), slices.Clone(a.armed.Patterns)
-	changed := false
-	for _, s := range steps {
-		if s.Verb != verb {
-			continue
-		}
-		changed = true
-		list := &names
-		if strings.HasSuffix(s.NIC, "*") {
-			list = &patterns
-		}
-		*list = slices.DeleteFunc(*list, func(n string) bool { return n == s.NIC })
-		if verb == plan.Arm {
-			*list = append(*list, s.NIC)
-		}
-	}
-	// A damaged lock is made whole even if no name of it is wanted.
-	if !changed && (verb != plan.Arm || a.lockError == "") {
-		return
-	}
-	slices.Sort(names)
-	slices.Sort(patterns)
-	if err := a.setLock(lock.Desired{Mark: datapath.Mark, Names: names, Patterns: patterns}); err != nil {
-		a.lockError = err.Error()
-		a.opt.Log.Error("second lock failed", "err", err)
-		return
-	}
-	a.lockError = ""
-	a.armed = plan.Armed{Names: names, Patterns: patterns}
-}
-
-// setLock leaves no empty tables behind: what berth has nothing to do with, it
-// is not seen on.
-func (a *Agent) setLock(d lock.Desired) error {
-	if len(d.Names)+len(d.Patterns) == 0 {
-		return a.opt.Lock.Remove()
-	}
-	return a.opt.Lock.Apply(d)
 }
 
 // hardenFor is how long the loop hardens before it looks at the world again.

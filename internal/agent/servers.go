@@ -17,25 +17,20 @@ type server struct {
 	until time.Time
 }
 
-// keepServers remembers the server identifiers of bindings that change: a guest
+// keepServers remembers the server identifier of a binding that changes: a guest
 // renews with the one it knows, and must find it to be told of the new. What an
 // earlier process gave it is not remembered; then it asks everybody at T2.
-func (a *Agent) keepServers(before plan.Wants) {
-	now := time.Now()
-	for name, old := range before.ByNIC {
-		w, still := a.wants.ByNIC[name]
-		if !still {
-			delete(a.servers, name)
-			continue
-		}
-		if w.Answer == old.Answer {
-			continue
-		}
+func (a *Agent) keepServers(name string, old, now *plan.Want) {
+	switch {
+	case now == nil:
+		delete(a.servers, name)
+	case old == nil || old.Answer == now.Answer:
+	default:
 		if id := a.serverOf(name); id.IsValid() {
-			a.servers[name] = remembered(a.servers[name], server{id, now.Add(longest(old.Binding))}, now)
+			at := time.Now()
+			a.servers[name] = remembered(a.servers[name], server{id, at.Add(longest(old.Binding))}, at)
 		}
 	}
-	a.expireServers(now)
 }
 
 // expireServers forgets the servers of leases that have ended, and tells the
@@ -46,21 +41,27 @@ func (a *Agent) expireServers(now time.Time) {
 		if a.servers[name] = list; len(list) == 0 {
 			delete(a.servers, name)
 		}
-		w, ok := a.wants.ByNIC[name]
-		if !ok {
-			continue
-		}
-		w.Former = nil
-		for _, s := range list {
-			w.Former = append(w.Former, s.id)
-		}
-		a.wants.ByNIC[name] = w
+		a.tellFormer(name, list)
 	}
+}
+
+func (a *Agent) tellFormer(name string, list []server) {
+	var ids []netip.Addr
+	for _, s := range list {
+		ids = append(ids, s.id)
+	}
+	w := a.wants.nic(name)
+	if w == nil || slices.Equal(w.Former, ids) {
+		return
+	}
+	now := *w
+	now.Former = ids
+	a.wants.set(name, &now)
 }
 
 // serverOf is the identifier that a NIC's guest is told now; zero if none.
 func (a *Agent) serverOf(name string) netip.Addr {
-	s, _ := a.answerer.Setting(a.view.Load().byName[name].Index)
+	s, _ := a.answerer.Setting(a.view.Load().links.byName[name].Index)
 	return s.ServerID
 }
 

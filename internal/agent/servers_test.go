@@ -33,14 +33,14 @@ func TestServersExpire(t *testing.T) {
 	id := netip.MustParseAddr("192.0.2.9")
 	a := &Agent{
 		servers: map[string][]server{"tap7": {{id, now.Add(time.Minute)}}, "gone": {{id, now.Add(time.Minute)}}},
-		wants:   plan.Wants{ByNIC: map[string]plan.Want{"tap7": {}}},
 	}
+	a.wants.set("tap7", &plan.Want{Binding: &nic.Binding{}})
 	a.expireServers(now)
-	if got := a.wants.ByNIC["tap7"].Former; len(got) != 1 || got[0] != id {
+	if got := a.wants.nic("tap7").Former; len(got) != 1 || got[0] != id {
 		t.Errorf("former servers %v, want %s", got, id)
 	}
 	a.expireServers(now.Add(time.Minute))
-	if got := a.wants.ByNIC["tap7"].Former; len(got) != 0 || len(a.servers) != 0 {
+	if got := a.wants.nic("tap7").Former; len(got) != 0 || len(a.servers) != 0 {
 		t.Errorf("former servers %v after their leases, %d remembered", got, len(a.servers))
 	}
 }

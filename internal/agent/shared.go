@@ -34,7 +34,7 @@ type holding struct {
 // every one that moved. Nothing is asked where nobody shares.
 func (a *Agent) watchShared(in plan.Input) {
 	now := map[sharedKey]holding{}
-	if anyShared(in.Wants) {
+	if a.wants.shared > 0 {
 		seen, err := a.opt.Kernel.Seen()
 		if err != nil {
 			a.opt.Log.Warn("cannot read who holds shared addresses", "err", err)
@@ -77,15 +77,6 @@ func takeovers(before, now map[sharedKey]holding) []api.Event {
 	}
 	slices.SortFunc(events, func(x, y api.Event) int { return cmp.Or(cmp.Compare(x.NIC, y.NIC), cmp.Compare(x.Text, y.Text)) })
 	return events
-}
-
-func anyShared(wants plan.Wants) bool {
-	for _, w := range wants.ByNIC {
-		if len(w.Binding.Shared) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // holders finds, of all NICs that share an address, who announced it last.

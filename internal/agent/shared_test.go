@@ -36,10 +36,10 @@ func TestTakeovers(t *testing.T) {
 
 func TestHolderIsWhoAnnouncedLast(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.100")
-	sharing := func(network, group string) plan.Want {
-		return plan.Want{Binding: &nic.Binding{Network: network, Shared: []nic.Shared{{Group: group, Addresses: []netip.Addr{vip}}}}}
+	sharing := func(network, group string) *plan.Want {
+		return &plan.Want{Binding: &nic.Binding{Network: network, Shared: []nic.Shared{{Group: group, Addresses: []netip.Addr{vip}}}}}
 	}
-	wants := plan.Wants{ByNIC: map[string]plan.Want{
+	wants := plan.Wants{ByNIC: map[string]*plan.Want{
 		"tap1": sharing("", "web"), "tap2": sharing("", "web"), "tap3": sharing("", "web"),
 		"tap4": sharing("other", "web"), // the same address in another network is another one
 		"tap5": {Binding: &nic.Binding{}},

@@ -2,13 +2,11 @@ package agent
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/berth-net/berth/internal/api"
-	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
@@ -122,57 +120,71 @@ func (a *Agent) allSpoke() bool {
 
 // Bindings are all in force or waiting, in order of NIC.
 func (a *Agent) Bindings() []nic.Binding {
-	wants := a.view.Load().wants.ByNIC
 	var all []nic.Binding
-	for _, name := range slices.Sorted(maps.Keys(wants)) {
-		all = append(all, *wants[name].Binding)
-	}
+	a.view.Load().wants.byNIC.Scan(func(_ string, w *plan.Want) bool {
+		all = append(all, *w.Binding)
+		return true
+	})
 	return all
 }
 
 // networks are what bindings of the socket inherit from.
 func (a *Agent) networks() manifest.Networks { return a.said["dir"].Networks }
 
+// draft is a snapshot, compiled, and how it can be changed.
+type draft struct {
+	plan.Wants
+	lane table.Lane
+	free bool
+}
+
 // merge makes the next snapshot of all sources and compiles it. Whoever is in
 // it keeps what it holds against newcomers.
 func (a *Agent) merge() { a.want(a.compiled(a.stored)) }
 
 // compiled is what would be wanted if the socket had set this.
-func (a *Agent) compiled(set stored) plan.Wants { return plan.Compile(a.snapshot(set), a.wants) }
+func (a *Agent) compiled(set stored) draft {
+	s := a.snapshot(set)
+	d := draft{Wants: plan.Wants{ByNIC: make(map[string]*plan.Want, len(s.Entries)), Refused: s.Refused}}
+	for name, e := range s.Entries {
+		d.ByNIC[name] = plan.NewWant(e, a.wants.nic(name))
+	}
+	d.lane, d.free = s.Lane()
+	return d
+}
 
-// want makes the next snapshot what is wanted.
-func (a *Agent) want(w plan.Wants) {
-	a.generation++
-	before := a.wants
-	w.Generation = a.generation
-	a.wants = w
-	a.keepServers(before)
+// want makes a draft what is wanted.
+func (a *Agent) want(d draft) {
+	first := a.wants.generation == 0
+	a.wants.generation++
+	a.wants.replace(d.Wants, func(name string, old, now *plan.Want) {
+		a.unsettled[name] = true
+		a.keepServers(name, old, now)
+		if !first { // which is no change
+			a.tellSource(name, old, now)
+		}
+	})
+	a.expireServers(time.Now())
+	a.lane, a.free = d.lane, d.free
 	if a.sealed { // else somebody may yet say what had an older claim
 		a.claims = map[string]claim{}
 	}
-	for name, w := range a.wants.ByNIC {
-		a.claims[name] = claim{source: w.Binding.Origin.Source, digest: w.Answer}
-	}
-	a.tellChanges(before)
 }
 
-// tellChanges leaves a line for every binding that a source has changed; what
-// the socket changes is told with who asked for it.
-func (a *Agent) tellChanges(before plan.Wants) {
-	if before.ByNIC == nil {
-		return // the first snapshot is no change
+// tellSource leaves a line for a binding that a source has changed; what the
+// socket changes is told with who asked for it.
+func (a *Agent) tellSource(name string, old, now *plan.Want) {
+	var before, after *nic.Binding
+	origin := nic.Origin{Source: socket}
+	if old != nil {
+		before, origin = old.Binding, old.Binding.Origin
 	}
-	for name, w := range a.wants.ByNIC {
-		old, had := before.ByNIC[name]
-		if w.Binding.Origin.Source == socket || had && old.Answer == w.Answer {
-			continue
-		}
-		a.tellChange(name, w.Binding.Origin.File, old.Binding, w.Binding)
+	if now != nil {
+		after, origin = now.Binding, now.Binding.Origin
 	}
-	for name, old := range before.ByNIC {
-		if _, still := a.wants.ByNIC[name]; !still && old.Binding.Origin.Source != socket {
-			a.tellChange(name, old.Binding.Origin.File, old.Binding, nil)
-		}
+	same := old != nil && now != nil && old.Answer == now.Answer
+	if origin.Source != socket && !same {
+		a.tellChange(name, origin.File, before, after)
 	}
 }
 
@@ -182,37 +194,30 @@ func (a *Agent) snapshot(set stored) table.Snapshot {
 	for _, from := range a.opt.Sources {
 		updates = append(updates, asUpdate(a.said[from.Name()].Update))
 	}
-	updates = append(updates, table.Update{Source: socket, Refs: set.bindings, Broken: broken(set.problems, nil)})
-	return table.Merge(a.generation, updates, a.rank)
+	updates = append(updates, table.Update{Source: socket, Refs: set.bindings.Values(), Broken: broken(set.problems, nil)})
+	return table.Merge(a.wants.generation+1, updates, a.rank)
 }
 
-// claim is what a NIC had in the last snapshot; of one found in the kernel at
-// the start, nothing more is known than its rules.
+// claim is what the kernel had for a NIC at the start.
 type claim struct {
-	source string
-	digest uint64
-	rules  uint64 // the digest of those found; 0: this is not of the start
-	link   plan.Link
+	rules uint64 // the digest of them
+	link  plan.Link
 }
 
 // has reports whether it was this very binding.
 func (c claim) has(b *nic.Binding) bool {
-	if c.rules == 0 {
-		return c.digest == b.Digest()
-	}
-	w := plan.Want{Binding: b, Rules: guard.Compile(b)}
-	w.Base = w.Rules.Base()
-	return c.rules == w.DigestOn(c.link)
+	return c.rules == plan.NewWant(table.Entry{Binding: b}, nil).DigestOn(c.link)
 }
 
 // rank says who wins a conflict: a binding that was there before and is the
 // same, then a changed one of a NIC that was there, then what is new.
 func (a *Agent) rank(b *nic.Binding) int {
-	c, ok := a.claims[b.NIC]
+	had := a.wants.nic(b.NIC)
+	c, found := a.claims[b.NIC]
 	switch {
-	case ok && c.has(b):
+	case had != nil && had.Answer == b.Digest(), had == nil && found && c.has(b):
 		return 0
-	case ok && (c.source == "" || c.source == b.Origin.Source):
+	case had != nil && had.Binding.Origin.Source == b.Origin.Source, had == nil && found:
 		return 1
 	default:
 		return 2

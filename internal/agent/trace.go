@@ -49,8 +49,8 @@ type tracer struct {
 
 func (a *Agent) tracer(name string) (tracer, error) {
 	v := a.view.Load()
-	st, known := v.standings[name]
-	l, linked := v.byName[name]
+	st, known := v.standings.Get(name)
+	l, linked := v.links.byName[name]
 	if !known {
 		return tracer{}, fmt.Errorf("%w: NIC %q has no binding and is not managed", api.ErrNotFound, name)
 	}

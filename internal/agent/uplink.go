@@ -22,9 +22,8 @@ func (a *Agent) announce(in plan.Input, steps []plan.Step) {
 		a.opt.Log.Error("cannot read back what is answered for", "err", err)
 		return
 	}
-	links := byName(in.Links)
 	for p := range now.Proxies {
-		if l := links[p.Uplink]; l.Up && !in.Common.Proxies[p] {
+		if l := a.links.byName[p.Uplink]; l.Up && !in.Common.Proxies[p] {
 			a.announceOne(l, p)
 		}
 	}
@@ -48,14 +47,6 @@ func (a *Agent) announceOne(l plan.Link, p route.Proxy) {
 	}
 }
 
-func byName(links []plan.Link) map[string]plan.Link {
-	m := make(map[string]plan.Link, len(links))
-	for _, l := range links {
-		m[l.Name] = l
-	}
-	return m
-}
-
 // watchUplinks says once what keeps the site from finding the NICs behind an
 // uplink. None of it is berth's to change.
 func (a *Agent) watchUplinks(in plan.Input) {
@@ -64,13 +55,11 @@ func (a *Agent) watchUplinks(in plan.Input) {
 	for p := range in.Common.Proxies {
 		proxies[p.Uplink] = append(proxies[p.Uplink], p)
 	}
-	links := byName(in.Links)
-	for _, w := range in.Wants.ByNIC {
-		name := w.Binding.Routing.Uplink
-		if _, seen := faults[name]; seen || !w.Binding.Routed || name == "" {
+	for name := range a.wants.uplinks {
+		if name == "" {
 			continue
 		}
-		faults[name] = uplinkFault(links[name], proxies[name])
+		faults[name] = uplinkFault(a.links.byName[name], proxies[name])
 		if text := faults[name]; text != "" && text != a.uplinks[name] {
 			a.opt.Log.Warn("uplink", "iface", name, "fault", text)
 			a.Add(api.Event{Time: time.Now(), Kind: "uplink", Text: name + ": " + text})

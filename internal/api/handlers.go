@@ -117,7 +117,7 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if wait > 0 {
+	if wait > 0 && (change.Now == nil || change.Now.State != InForce) {
 		now, err := s.await(w, r, wait)
 		if err != nil {
 			return writeTimeout(w, now, fmt.Errorf("%s is declared, but: %w", name, err))

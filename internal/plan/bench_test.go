@@ -31,6 +31,8 @@ func BenchmarkCompile(b *testing.B) {
 	rank := func(*nic.Binding) int { return 0 }
 	for b.Loop() {
 		s := table.Merge(1, []table.Update{{Source: "x", Bindings: bindings}}, rank)
-		plan.Compile(s, plan.Wants{})
+		for _, e := range s.Entries {
+			plan.NewWant(e, nil)
+		}
 	}
 }

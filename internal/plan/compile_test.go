@@ -15,19 +15,17 @@ func TestCompileTakesOver(t *testing.T) {
 	b := &nic.Binding{NIC: "tap7", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}}
 	changed := *b
 	changed.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.8/24")}
-	entry := func(b *nic.Binding, stale string) table.Snapshot {
-		return table.Snapshot{Entries: map[string]table.Entry{"tap7": {Binding: b, Stale: stale}}}
+	first := *plan.NewWant(table.Entry{Binding: b}, nil)
+	first.Base = 42 // to be known again
+	same := plan.NewWant(table.Entry{Binding: b, Stale: "line 3"}, &first)
+	if same.Base != 42 || same.Stale != "line 3" || first.Stale != "" {
+		t.Errorf("of the same binding: %+v, want its rules as they were, stale", same)
 	}
-	first := plan.Compile(entry(b, ""), plan.Wants{}).ByNIC["tap7"]
-	first.Base, first.Former = 42, []netip.Addr{netip.MustParseAddr("192.0.2.1")} // to be known again
-	last := plan.Wants{ByNIC: map[string]plan.Want{"tap7": first}}
-
-	same := plan.Compile(entry(b, "line 3"), last).ByNIC["tap7"]
-	if same.Base != 42 || same.Stale != "line 3" || same.Former != nil {
-		t.Errorf("of the same binding: %+v, want its rules as they were, stale, no former servers", same)
+	if again := plan.NewWant(table.Entry{Binding: b}, &first); again != &first {
+		t.Error("the same entry is compiled again")
 	}
-	other := plan.Compile(entry(&changed, ""), last).ByNIC["tap7"]
-	if fresh := plan.Compile(entry(&changed, ""), plan.Wants{}).ByNIC["tap7"]; other.Base != fresh.Base || other.Answer != fresh.Answer || other.Base == 42 {
+	other := plan.NewWant(table.Entry{Binding: &changed}, &first)
+	if fresh := plan.NewWant(table.Entry{Binding: &changed}, nil); other.Base != fresh.Base || other.Answer != fresh.Answer || other.Base == 42 {
 		t.Errorf("of another binding: %+v, want %+v", other, fresh)
 	}
 }

@@ -81,7 +81,7 @@ func (c *computation) gate() {
 
 // turn reports whether a binding is yet to come into force on its link. Where
 // an earlier process has put one in force, its rules have to tell.
-func (c *computation) turn(l Link, w Want) (Turn, bool) {
+func (c *computation) turn(l Link, w *Want) (Turn, bool) {
 	t := Turn{NIC: l.Name, Index: l.Index, Digest: w.Answer}
 	have := c.installed[l.Index]
 	if have.Digest == 0 || have.Digest == c.closed || have.Name != l.Name || isFormer(have, l) {
@@ -131,7 +131,7 @@ func (c *computation) kept(names iter.Seq[string]) []nic.Binding {
 
 // heldBack leaves a link as it is, if its binding cannot come into force yet:
 // under its old one, or closed.
-func (c *computation) heldBack(l Link, w Want, have Installed) bool {
+func (c *computation) heldBack(l Link, w *Want, have Installed) bool {
 	text, blocked := c.blocked[l.Name]
 	turn := c.turns[l.Name]
 	switch {

@@ -22,7 +22,7 @@ type Armed struct {
 	Patterns []string
 }
 
-// Want is one entry of a snapshot, compiled.
+// Want is one entry of a snapshot, compiled. It is never changed.
 type Want struct {
 	Binding *nic.Binding
 	Stale   string
@@ -33,31 +33,30 @@ type Want struct {
 	Former []netip.Addr
 }
 
-// Wants is a compiled snapshot.
-type Wants struct {
-	Generation uint64
-	ByNIC      map[string]Want
-	Refused    map[string]table.Refusal
+// NewWant compiles one entry. What the last snapshot had of the very same
+// binding, which nobody changes, is taken over: of many thousands one has
+// changed.
+func NewWant(e table.Entry, last *Want) *Want {
+	if last != nil && last.Binding == e.Binding {
+		if last.Stale == e.Stale {
+			return last
+		}
+		w := *last
+		w.Stale = e.Stale
+		return &w
+	}
+	rules := guard.Compile(e.Binding)
+	return &Want{
+		Binding: e.Binding, Stale: e.Stale,
+		Rules: rules, Base: rules.Base(), Answer: e.Binding.Digest(),
+	}
 }
 
-// Compile makes the rules and digests of every entry, once for a snapshot. What
-// the last one had of the very same binding, which nobody changes, is taken
-// over: of many thousands one has changed.
-func Compile(s table.Snapshot, last Wants) Wants {
-	w := Wants{Generation: s.Generation, ByNIC: make(map[string]Want, len(s.Entries)), Refused: s.Refused}
-	for name, e := range s.Entries {
-		if old, ok := last.ByNIC[name]; ok && old.Binding == e.Binding {
-			old.Stale, old.Former = e.Stale, nil
-			w.ByNIC[name] = old
-			continue
-		}
-		rules := guard.Compile(e.Binding)
-		w.ByNIC[name] = Want{
-			Binding: e.Binding, Stale: e.Stale,
-			Rules: rules, Base: rules.Base(), Answer: e.Binding.Digest(),
-		}
-	}
-	return w
+// Wants are entries of a compiled snapshot: all, or those of which something is
+// to be decided.
+type Wants struct {
+	ByNIC   map[string]*Want
+	Refused map[string]table.Refusal
 }
 
 // Input is everything a plan depends on.
@@ -131,6 +130,7 @@ type computation struct {
 	link      map[string]Link
 	byIndex   map[int]Link
 	installed map[int]Installed
+	moved     map[string]bool // by NIC: its device lives on in another namespace
 	answering map[int]uint64  // what stays of in.Answering
 	arm       map[string]bool // names the lock must hold
 	routed    map[int]bool    // by ifindex: the binding says what is routed to it
@@ -145,7 +145,7 @@ type computation struct {
 func newComputation(in Input) *computation {
 	c := &computation{
 		in: in, link: map[string]Link{}, byIndex: map[int]Link{},
-		installed: map[int]Installed{}, answering: maps.Clone(in.Answering), arm: map[string]bool{}, routed: map[int]bool{},
+		installed: map[int]Installed{}, moved: map[string]bool{}, answering: maps.Clone(in.Answering), arm: map[string]bool{}, routed: map[int]bool{},
 		turns: map[string]Turn{}, hooked: map[string]bool{}, blocked: map[string]string{},
 	}
 	closed := guard.ClosedRules()
@@ -157,6 +157,9 @@ func newComputation(in Input) *computation {
 	}
 	for _, i := range in.Installed {
 		c.installed[i.Index] = i
+		if _, lives := c.byIndex[i.Index]; !lives && i.Moved {
+			c.moved[i.Name] = true
+		}
 	}
 	return c
 }
@@ -168,7 +171,7 @@ func (c *computation) wait(name string, r reason.Reason, text string) {
 }
 
 // wanted joins one binding with its link.
-func (c *computation) wanted(name string, w Want) {
+func (c *computation) wanted(name string, w *Want) {
 	if w.Stale != "" {
 		c.wait(name, reason.Stale, w.Stale)
 	}
@@ -179,7 +182,7 @@ func (c *computation) wanted(name string, w Want) {
 	l, ok := c.link[name]
 	if !ok {
 		c.arm[name] = true
-		if !c.movedAway(name) {
+		if !c.moved[name] {
 			c.wait(name, reason.WaitNoLink, "")
 		}
 		return
@@ -195,7 +198,7 @@ func (c *computation) wanted(name string, w Want) {
 }
 
 // serve brings one link under its binding.
-func (c *computation) serve(l Link, w Want) {
+func (c *computation) serve(l Link, w *Want) {
 	have := c.freshen(l)
 	if c.heldBack(l, w, have) {
 		return
@@ -378,15 +381,6 @@ func (c *computation) leftover(i Installed) {
 	}
 }
 
-// movedAway reports whether the NIC's device lives on in another namespace.
-func (c *computation) movedAway(name string) bool {
-	for _, i := range c.in.Installed {
-		if _, lives := c.byIndex[i.Index]; i.Name == name && !lives && i.Moved {
-			return true
-		}
-	}
-	return false
-}
 
 // leftLink closes a living link whose binding was removed, or that was
 // renamed to a name without one.

@@ -49,11 +49,10 @@ func newWorld(bindings ...*nic.Binding) *world {
 }
 
 func (w *world) declare(bindings ...*nic.Binding) {
-	s := table.Snapshot{Entries: map[string]table.Entry{}, Refused: map[string]table.Refusal{}}
+	w.in.Wants = plan.Wants{ByNIC: map[string]*plan.Want{}}
 	for _, b := range bindings {
-		s.Entries[b.NIC] = table.Entry{Binding: b}
+		w.in.Wants.ByNIC[b.NIC] = plan.NewWant(table.Entry{Binding: b}, nil)
 	}
-	w.in.Wants = plan.Compile(s, plan.Wants{})
 }
 
 // do applies a plan as the agent does, guarding by clsact first.
