@@ -381,7 +381,6 @@ func (c *computation) leftover(i Installed) {
 	}
 }
 
-
 // leftLink closes a living link whose binding was removed, or that was
 // renamed to a name without one.
 func (c *computation) leftLink(i Installed, l Link) {
