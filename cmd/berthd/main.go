@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -140,7 +141,10 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		Hooks:   hook.New(cfg.Hooks), DaemonAnswers: cfg.Answers == byDaemon,
 		Log:     log,
 		Version: version, Release: kernelRelease(),
-		Ready: func() { notify("READY=1") },
+		Ready: func() {
+			notify("READY=1")
+			go debug.FreeOSMemory() // the first reading of everything takes several times what is kept of it
+		},
 	})
 	if err != nil {
 		return err
