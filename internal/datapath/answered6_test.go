@@ -127,7 +127,7 @@ func newAnswerOracle6(t testing.TB, k *Kernel, b *nic.Binding) *answerOracle {
 	if !ok {
 		t.Fatal("nothing is compiled")
 	}
-	if _, ok := encodeAnswer6(&c); !ok {
+	if _, ok := encodeAnswer6(&c, 0); !ok {
 		t.Fatal("what is compiled has no room")
 	}
 	o := &answerOracle{TB: t, k: k, define: define6(b), did: map[string]int{}}

@@ -3,10 +3,13 @@ package datapath
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	sorted "maps"
+	"net/netip"
 	"slices"
 	"testing"
 
+	"github.com/berth-net/berth/internal/dhcp4"
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/guard/corpus"
 	"github.com/berth-net/berth/internal/nic"
@@ -71,6 +74,64 @@ func (o *answerOracle) report(want ...string) {
 	for _, kind := range want {
 		if o.did[kind] == 0 {
 			o.Errorf("%s: never answered by the kernel", kind)
+		}
+	}
+}
+
+// While the daemon changes what NICs are answered, none is told what is another's:
+// the kernel uses the memory of what is replaced anew at once.
+func TestAnswersOfOthers(t *testing.T) {
+	k := openKernel(t)
+	o := newAnswerOracle4(t, k, withoutLimits(everything4))
+	other := withoutLimits(everything4)
+	other.Addresses[0] = netip.MustParsePrefix("192.0.2.77/24")
+	theirs, _ := compile4(t, other)
+	stop, changed := make(chan struct{}), make(chan error)
+	go func() { changed <- o.change(theirs.DHCP4, stop) }()
+	frame := client4{kind: 1, options: askingClients()[2]}.frame()
+	want, _ := o.define(frame)
+	answered := 0
+	for range 100_000 {
+		a, err := k.Ask(lo, false, frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Fate != Answered {
+			continue
+		}
+		answered++
+		if !bytes.Equal(a.Reply, want) {
+			t.Errorf("reply %d: %x\nwant %x", answered, a.Reply, want)
+			break
+		}
+	}
+	close(stop)
+	if err := <-changed; err != nil {
+		t.Error(err)
+	}
+	if answered == 0 {
+		t.Error("nothing was answered")
+	}
+}
+
+// change puts answers of the NIC and of another one in force by turns, until it
+// is told to stop.
+func (o *answerOracle) change(theirs *dhcp4.Compiled, stop chan struct{}) error {
+	mine, _ := encodeAnswer4(o.answers.DHCP4, 0)
+	other, _ := encodeAnswer4(theirs, 0)
+	as := func(v berthAnswer4) func(*dhcp4.Compiled, uint64) (berthAnswer4, bool) {
+		return func(_ *dhcp4.Compiled, stamp uint64) (berthAnswer4, bool) { v.Stamp = stamp; return v, true }
+	}
+	for stamp := uint64(2); ; stamp += 2 {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		err := errors.Join(putAnswer(o.k.maps.Answers4, place{lo, stamp}, theirs, as(mine)),
+			putAnswer(o.k.maps.Answers4, place{lo + 1, stamp + 1}, theirs, as(other)))
+		if err != nil {
+			return err
 		}
 	}
 }
