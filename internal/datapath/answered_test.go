@@ -195,6 +195,34 @@ func leavePartial(frame []byte) {
 	}
 }
 
+// A checksum that is complete and the pseudo-header's sum at once is the daemon's,
+// whose replies always have one. The word at `free` is made such that it is both.
+func handsUpBoth(o *answerOracle, frame []byte, free int) {
+	o.Helper()
+	leavePartial(frame)
+	if !o.agree(frame) {
+		o.Error("a checksum left to others is handed up")
+	}
+	at := udpOf(frame)
+	binary.BigEndian.PutUint16(frame[free:], 0)
+	rest := ^wire.Checksum(frame[at:at+int(binary.BigEndian.Uint16(frame[at+4:]))])
+	both := [4]byte{}
+	binary.BigEndian.PutUint16(both[:], rest)
+	binary.BigEndian.PutUint16(both[2:], pseudoSum(frame, at))
+	binary.BigEndian.PutUint16(frame[free:], wire.Checksum(both[:]))
+	if o.agree(frame) {
+		o.Errorf("answered, and nobody knows whether with a checksum: %x", frame)
+	}
+}
+
+func TestChecksumThatMayBeBoth(t *testing.T) {
+	k := openKernel(t)
+	const secs, xid = 34 + 8 + 8, 54 + 8 + 2
+	handsUpBoth(newAnswerOracle4(t, k, withoutLimits(func(*nic.Binding) {})), client4{kind: 1}.frame(), secs)
+	id := opt6(1, 0, 3, 0, 1, 0x52, 0x54, 0, 0xaa, 0, 1)
+	handsUpBoth(newAnswerOracle6(t, k, asked6()["router"]), framed6(message6(1, id, na6(1))), xid)
+}
+
 // withoutLimits is the corpus' binding, changed, with a rate that never ends.
 func withoutLimits(change func(*nic.Binding)) *nic.Binding {
 	b := corpus.Binding()

@@ -137,6 +137,43 @@ __noinline __u32 sum_reply(struct scratch *s, __u32 from)
 	return fold(sum);
 }
 
+/* sum_request adds up the frame from an offset to the end of its message. */
+__noinline __u32 sum_request(struct scratch *s, __u32 from)
+{
+	__u32 end, at;
+	__u64 n;
+	__s64 sum = 0;
+
+	if (!s || from > 64)
+		return 0;
+	end = s->len;
+	if (end <= from || end > IN_BYTES)
+		return 0;
+	__builtin_memset(s->in + in_at(end - 1) + 1, 0, 4); /* as in sum_reply */
+	for (int i = 0; i < IN_BYTES / 512; i++) {
+		at = from + i * 512;
+		if (at >= end)
+			break;
+		n = end - at;
+		if (n > 512)
+			n = 512;
+		n = words(n);
+		sum = bpf_csum_diff(0, 0, (__be32 *)(s->in + in_at(at)), n, sum);
+		if (sum < 0)
+			return 0;
+	}
+	return fold(sum);
+}
+
+/* note_checksum notes whether the guest leaves its checksum to others, and
+ * returns -1 if it cannot be known: the pseudo-header's sum may happen to be the
+ * right checksum, too. */
+static __always_inline int note_checksum(struct scratch *s, __u32 udp, __u64 pseudo)
+{
+	s->partial = *(__u16 *)(s->in + udp + 6) == fold(pseudo);
+	return s->partial && fold(pseudo + sum_request(s, udp)) == 0xffff ? -1 : 0;
+}
+
 /* copy appends bytes of the compiled answer to the reply, eight at a time:
  * whatever comes too much is written over by what follows. */
 __noinline int copy(struct scratch *s, const struct data *d, __u32 off, __u32 len)
