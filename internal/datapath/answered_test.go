@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	sorted "maps"
@@ -91,7 +92,7 @@ func TestAnswersOfOthers(t *testing.T) {
 	frame := client4{kind: 1, options: askingClients()[2]}.frame()
 	want, _ := o.define(frame)
 	answered := 0
-	for range 100_000 {
+	for range *dialogues / 2 {
 		a, err := k.Ask(lo, false, frame)
 		if err != nil {
 			t.Fatal(err)
@@ -134,6 +135,25 @@ func (o *answerOracle) change(theirs *dhcp4.Compiled, stop chan struct{}) error 
 			return err
 		}
 	}
+}
+
+// exchanges reads the rings until the test ends, and returns what the program has
+// dealt with.
+func exchanges(t testing.TB, k *Kernel) <-chan Exchange {
+	t.Helper()
+	out := make(chan Exchange, 100)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}, Exchange: func(x Exchange) { out <- x }})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return out
 }
 
 // completed is the reply as it leaves: where the request left its checksum to
@@ -195,6 +215,23 @@ func leavePartial(frame []byte) {
 	}
 }
 
+// What cannot replace an answer does not leave the old one in force.
+func TestFailedAnswerIsTakenAway(t *testing.T) {
+	k := openKernel(t)
+	o := newAnswerOracle4(t, k, withoutLimits(func(*nic.Binding) {}))
+	discover := client4{kind: 1}.frame()
+	if !o.agree(discover) {
+		t.Fatal("a DISCOVER is handed up")
+	}
+	tooShort := func(*dhcp4.Compiled, uint64) (uint8, bool) { return 0, true }
+	if err := putAnswer(k.maps.Answers4, place{lo, 1}, o.answers.DHCP4, tooShort); err == nil {
+		t.Error("a value of one byte is put")
+	}
+	if o.agree(discover) {
+		t.Error("what was in force before is answered")
+	}
+}
+
 // A checksum that is complete and the pseudo-header's sum at once is the daemon's,
 // whose replies always have one. The word at `free` is made such that it is both.
 func handsUpBoth(o *answerOracle, frame []byte, free int) {
@@ -205,7 +242,7 @@ func handsUpBoth(o *answerOracle, frame []byte, free int) {
 	}
 	at := udpOf(frame)
 	binary.BigEndian.PutUint16(frame[free:], 0)
-	rest := ^wire.Checksum(frame[at:at+int(binary.BigEndian.Uint16(frame[at+4:]))])
+	rest := ^wire.Checksum(frame[at : at+int(binary.BigEndian.Uint16(frame[at+4:]))])
 	both := [4]byte{}
 	binary.BigEndian.PutUint16(both[:], rest)
 	binary.BigEndian.PutUint16(both[2:], pseudoSum(frame, at))

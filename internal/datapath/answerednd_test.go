@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -356,7 +355,7 @@ func (o *answerOracle) taken() (out [][]byte) {
 func TestNeighboursOnTheWire(t *testing.T) {
 	l := neighbourhoods()["as long as can be"]
 	eachAttachment(t, func(h *host, index int, _ plan.Attach) {
-		told := h.told()
+		told := exchanges(h, h.k)
 		h.protect(index, guard.Compile(l.binding).On(l.binding, l.site()))
 		h.do("answer", func() error { return h.k.Answer(index, l.answers()) })
 		heard := testenv.Capture(h, h.guest, "eth0", testenv.InboundOnly)
@@ -386,25 +385,6 @@ func TestNeighboursOnTheWire(t *testing.T) {
 		}
 		h.counted(index, map[reason.Reason]uint64{reason.ARPRequest: 1, reason.NeighbourSolicit: 2, reason.RouterSolicit: 2})
 	})
-}
-
-// told reads the rings until the test ends, and returns what the program has
-// dealt with.
-func (h *host) told() <-chan Exchange {
-	h.Helper()
-	out := make(chan Exchange, 16)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- h.k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}, Exchange: func(x Exchange) { out <- x }})
-	}()
-	h.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			h.Error(err)
-		}
-	})
-	return out
 }
 
 // counted holds the NIC's counters of what was taken to want.
