@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -304,6 +305,31 @@ func TestUnansweredNeighbours(t *testing.T) {
 func leavePartial6(frame []byte) {
 	pseudo := append(bytes.Clone(frame[22:54]), 0, 58, frame[18], frame[19])
 	binary.BigEndian.PutUint16(frame[56:], ^wire.Checksum(pseudo))
+}
+
+// What is answered is named, router solicitations apart from the others: they are
+// the daemon's while an advertisement says what is gone.
+func TestAnsweringNamesIt(t *testing.T) {
+	k := openKernel(t)
+	for name, want := range map[string][]reason.Reason{
+		"everything": {reason.ARPRequest, reason.RouterSolicit, reason.NeighbourSolicit},
+		"withdrawn":  {reason.ARPRequest, reason.NeighbourSolicit},
+		"IPv4 only":  {reason.ARPRequest},
+		"suspended":  nil,
+	} {
+		newOracleND(t, k, neighbourhoods()[name])
+		got, err := k.Answering(lo)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
+		}
+	}
+	a, _ := compile4(t, corpus.Binding())
+	if err := k.Answer(lo, a); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Answering(lo); err != nil || !slices.Equal(got, []reason.Reason{reason.DHCP4}) {
+		t.Errorf("DHCPv4 alone: %v, %v", got, err)
+	}
 }
 
 // TestAnswersOfGuestsND: frames bred from what guests ask, and worse.

@@ -32,7 +32,6 @@ func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
 	}{
 		{reason.DHCP4, k.maps.Answers4},
 		{reason.DHCP6, k.maps.Answers6},
-		{reason.NeighbourSolicit, k.maps.AnswersND},
 		{reason.ARPRequest, k.maps.AnswersARP},
 	} {
 		switch v, err := m.table.LookupBytes(&key); {
@@ -42,7 +41,16 @@ func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
 			list = append(list, m.taken)
 		}
 	}
-	return list, nil
+	var v berthNdAnswers
+	switch err := k.maps.AnswersND.Lookup(&key, &v); {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return list, nil
+	case err != nil:
+		return nil, fmt.Errorf("read answers: %w", err)
+	case v.RaLen > 0:
+		list = append(list, reason.RouterSolicit)
+	}
+	return append(list, reason.NeighbourSolicit), nil
 }
 
 // The bits of answer4.flags, as in bpf/berth.h.
