@@ -107,7 +107,7 @@ type Agent struct {
 	noRoutes    bool                 // the last reading found none, and none were wanted
 	inherited   map[int]bool         // by ifindex: its rules are still an earlier process's
 	formers     map[int]*nic.Binding // by ifindex, between guard and answer: what that one told
-	withdrawing map[int]bool         // by ifindex: its advertisements are the daemon's alone for now
+	outstanding map[int]bool         // by ifindex: the kernel has not got all of its answers yet
 	holders     map[sharedKey]holding
 	servers     map[string][]server // by NIC: server identifiers that its guest may still know
 	locked      locked              // what the second lock holds, as last read or left
@@ -158,7 +158,7 @@ func New(opt Options) (*Agent, error) {
 		release:     map[string]bool{},
 		inherited:   map[int]bool{},
 		formers:     map[int]*nic.Binding{},
-		withdrawing: map[int]bool{},
+		outstanding: map[int]bool{},
 		servers:     map[string][]server{},
 		hooks:       newHooks(),
 		failed:      map[string]failure{},

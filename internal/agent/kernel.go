@@ -18,15 +18,16 @@ func (a *Agent) letAnswer(index int, s answerer.Setting) error {
 		return a.opt.Kernel.Unanswer(index)
 	}
 	gone := a.answerer.Withdrawn(index)
-	if !gone.IsZero() {
-		a.withdrawing[index] = true
-	}
-	return a.opt.Kernel.Answer(index, datapath.Answers{
+	err := a.opt.Kernel.Answer(index, datapath.Answers{
 		DHCP4: compiled(dhcp4.Compile(dhcp4.Server{Binding: s.Binding, ID: s.ServerID})),
 		DHCP6: compiled(dhcp6.Compile(dhcp6.Server{Binding: s.Binding, DUID: a.opt.DUID, Addr: nic.BerthLinkLocal()})),
 		ARP:   compiled(arp.Compile(arp.Responder{Binding: s.Binding, ServerID: s.ServerID, Former: s.FormerIDs, GatewayMAC: s.GatewayMAC})),
 		ND:    compiled(nd.Compile(nd.Router{Binding: s.Binding, GatewayMAC: s.GatewayMAC}, gone)),
 	})
+	if err != nil || !gone.IsZero() {
+		a.outstanding[index] = true
+	}
+	return err
 }
 
 // compiled is nil for what there is no answer to.
@@ -37,22 +38,33 @@ func compiled[C any](c C, ok bool) *C {
 	return &c
 }
 
-// letAdvertise gives the kernel back those advertisements from which nothing is
-// withdrawn any more.
-func (a *Agent) letAdvertise() {
-	for index := range a.withdrawing {
-		if !a.answerer.Withdrawn(index).IsZero() {
-			continue
-		}
-		delete(a.withdrawing, index)
-		s, ok := a.answerer.Setting(index)
-		if !ok || s.Digest == 0 {
-			continue // silent, or on hold until the next answer
-		}
+// letAnswerMore gives the kernel those answers that it did not get with the last
+// setting: advertisements while something is withdrawn from them, and what
+// failed.
+func (a *Agent) letAnswerMore() {
+	for index, s := range a.due() {
 		if err := a.letAnswer(index, s); err != nil {
 			a.opt.Log.Error("cannot update what the kernel answers", "ifindex", index, "err", err)
 		}
 	}
+}
+
+// due takes out of what is outstanding what the kernel can be given now, and
+// what is silent, or on hold until the next answer.
+func (a *Agent) due() map[int]answerer.Setting {
+	list := map[int]answerer.Setting{}
+	for index := range a.outstanding {
+		s, ok := a.answerer.Setting(index)
+		answered := ok && s.Digest != 0
+		if answered && !a.answerer.Withdrawn(index).IsZero() {
+			continue
+		}
+		delete(a.outstanding, index)
+		if answered {
+			list[index] = s
+		}
+	}
+	return list
 }
 
 // tally adds what the kernel has answered by itself to what the daemon has.

@@ -31,7 +31,7 @@ func (a *Agent) pass() {
 	harden := a.apply(p.Steps)
 	a.release = map[string]bool{}
 	a.answerer.Running(running(in.Links))
-	a.letAdvertise()
+	a.letAnswerMore()
 	if len(p.Steps) > len(harden) {
 		a.readBack(&in)
 		a.announce(in, p.Steps)

@@ -131,14 +131,28 @@ func (a *Agent) reportExchange(x answerer.Exchange) {
 }
 
 // reportKernel is told of what the kernel has dealt with by itself: of all that
-// an honest guest asks. It is counted there.
+// an honest guest asks. It is counted there. Of a NIC that is gone since, nothing
+// is kept.
 func (a *Agent) reportKernel(x datapath.Exchange) {
+	name := a.nameOf(x.Index)
+	if name == "" {
+		return
+	}
 	done := api.Answer{Time: time.Now().Add(-x.Age), Request: x.Request, Answer: x.Answer, XID: x.XID, Reason: x.Reason}
 	if x.Address.IsValid() {
 		done.Addresses = []netip.Prefix{x.Address}
 	}
 	a.book.keep(x.Index, done)
-	a.tell(x.Index, a.view.Load().name(x.Index), done, nil)
+	a.tell(x.Index, name, done, nil)
+}
+
+// nameOf is the name of the NIC on an ifindex, also of one that has come with the
+// pass under way; "" if there is none.
+func (a *Agent) nameOf(index int) string {
+	if s, ok := a.answerer.Setting(index); ok {
+		return s.Binding.NIC
+	}
+	return a.view.Load().name(index)
 }
 
 // tell puts an exchange into the history, if it is news.

@@ -1,9 +1,14 @@
 package agent
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
+	"github.com/berth-net/berth/internal/answerer"
 	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/datapath"
+	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
 )
 
@@ -23,5 +28,25 @@ func TestBookKeepsTheNewestAnswers(t *testing.T) {
 	b.forget(7)
 	if got, _ := b.read(7); len(got.Last) != 0 {
 		t.Error("forgotten answers are still there")
+	}
+}
+
+// What the kernel tells of a NIC comes a little later than it happens: then the NIC
+// may be gone, and a new one may not have been shown yet.
+func TestToldByKernel(t *testing.T) {
+	const gone, fresh = 7, 8
+	a := &Agent{EventLog: api.NewEventLog(10), answerer: answerer.New(nil, nil, nil), book: book{pages: map[int]*page{}}}
+	a.view.Store(&view{})
+	b := nic.Binding{NIC: "tap8"}
+	a.answerer.Answer(fresh, b.NIC, answerer.Setting{Binding: &b, Digest: 1})
+	for _, index := range []int{gone, fresh} {
+		a.reportKernel(datapath.Exchange{Index: index, Kind: datapath.Kind{Request: "DISCOVER", Answer: "OFFER"}})
+	}
+	if len(a.book.pages) != 1 || a.book.pages[fresh] == nil {
+		t.Errorf("pages of %v", slices.Collect(maps.Keys(a.book.pages)))
+	}
+	batch, err := a.After(t.Context(), 0, 10)
+	if err != nil || len(batch.Events) != 1 || batch.Events[0].NIC != "tap8" {
+		t.Errorf("events %+v, %v", batch.Events, err)
 	}
 }

@@ -3,6 +3,7 @@ package datapath
 import (
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -94,6 +95,47 @@ func TestAnswersOfClients(t *testing.T) {
 			}
 			o.report()
 		})
+	}
+}
+
+// TestToldOfAnswers4: the daemon hears of each exchange what it would have said
+// of it itself.
+func TestToldOfAnswers4(t *testing.T) {
+	k := openKernel(t)
+	b := withoutLimits(func(*nic.Binding) {})
+	o := newAnswerOracle4(t, k, b)
+	heard, judge := exchanges(t, k), &oracle{TB: t, k: k}
+	said := map[string]Exchange{} // by transaction, of which each message has its own
+	for kind, frame := range dialogue4(b, nil) {
+		binary.BigEndian.PutUint32(frame[46:], uint32(len(said)))
+		if !o.agree(frame) {
+			t.Fatalf("%s is handed up", kind)
+		}
+		judge.run(false, frame)
+		x := told4(t, b, frame)
+		said[x.XID] = x
+	}
+	for range said {
+		got := <-heard
+		got.Age = 0
+		if want := said[got.XID]; got != want {
+			t.Errorf("heard of %+v, want %+v", got, want)
+		}
+	}
+}
+
+// told4 is the definition of what is told of a message.
+func told4(t testing.TB, b *nic.Binding, frame []byte) Exchange {
+	t.Helper()
+	u, err := wire.ParseUDP4(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := dhcp4.ServerID(b, nil)
+	out := dhcp4.Answer(dhcp4.Server{Binding: b, ID: id}, dhcp4.Query{EthSrc: u.EthSrc, Src: u.Src, Dst: u.Dst, Message: u.Payload})
+	return Exchange{
+		Kind: Kind{out.Request, out.Answer, out.Reason}, Index: lo,
+		Address: netip.PrefixFrom(out.Address, 32), XID: fmt.Sprintf("%08x", out.XID),
 	}
 }
 

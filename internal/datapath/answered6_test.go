@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -127,7 +126,7 @@ func newAnswerOracle6(t testing.TB, k *Kernel, b *nic.Binding) *answerOracle {
 	if !ok {
 		t.Fatal("nothing is compiled")
 	}
-	if _, ok := encodeAnswer6(&c); !ok {
+	if _, ok := encodeAnswer6(&c, 0); !ok {
 		t.Fatal("what is compiled has no room")
 	}
 	o := &answerOracle{TB: t, k: k, define: define6(b), did: map[string]int{}}
@@ -360,12 +359,7 @@ func TestToldOfAnswers6(t *testing.T) {
 	k := openKernel(t)
 	b := asked6()["router"]
 	o := newAnswerOracle6(t, k, b)
-	heard := make(chan Exchange, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}, Exchange: func(x Exchange) { heard <- x }})
-	}()
+	heard := exchanges(t, k)
 	said := map[string]Exchange{} // by transaction, of which each message has its own
 	judge := &oracle{TB: t, k: k}
 	for _, message := range dialogue6() {
@@ -383,10 +377,6 @@ func TestToldOfAnswers6(t *testing.T) {
 		if want := said[got.XID]; got != want {
 			t.Errorf("heard of %+v, want %+v", got, want)
 		}
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
 

@@ -2,11 +2,11 @@ package datapath
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -307,6 +307,31 @@ func leavePartial6(frame []byte) {
 	binary.BigEndian.PutUint16(frame[56:], ^wire.Checksum(pseudo))
 }
 
+// What is answered is named, router solicitations apart from the others: they are
+// the daemon's while an advertisement says what is gone.
+func TestAnsweringNamesIt(t *testing.T) {
+	k := openKernel(t)
+	for name, want := range map[string][]reason.Reason{
+		"everything": {reason.ARPRequest, reason.RouterSolicit, reason.NeighbourSolicit},
+		"withdrawn":  {reason.ARPRequest, reason.NeighbourSolicit},
+		"IPv4 only":  {reason.ARPRequest},
+		"suspended":  nil,
+	} {
+		newOracleND(t, k, neighbourhoods()[name])
+		got, err := k.Answering(lo)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, want)
+		}
+	}
+	a, _ := compile4(t, corpus.Binding())
+	if err := k.Answer(lo, a); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Answering(lo); err != nil || !slices.Equal(got, []reason.Reason{reason.DHCP4}) {
+		t.Errorf("DHCPv4 alone: %v, %v", got, err)
+	}
+}
+
 // TestAnswersOfGuestsND: frames bred from what guests ask, and worse.
 func TestAnswersOfGuestsND(t *testing.T) {
 	k := openKernel(t)
@@ -356,7 +381,7 @@ func (o *answerOracle) taken() (out [][]byte) {
 func TestNeighboursOnTheWire(t *testing.T) {
 	l := neighbourhoods()["as long as can be"]
 	eachAttachment(t, func(h *host, index int, _ plan.Attach) {
-		told := h.told()
+		told := exchanges(h, h.k)
 		h.protect(index, guard.Compile(l.binding).On(l.binding, l.site()))
 		h.do("answer", func() error { return h.k.Answer(index, l.answers()) })
 		heard := testenv.Capture(h, h.guest, "eth0", testenv.InboundOnly)
@@ -386,25 +411,6 @@ func TestNeighboursOnTheWire(t *testing.T) {
 		}
 		h.counted(index, map[reason.Reason]uint64{reason.ARPRequest: 1, reason.NeighbourSolicit: 2, reason.RouterSolicit: 2})
 	})
-}
-
-// told reads the rings until the test ends, and returns what the program has
-// dealt with.
-func (h *host) told() <-chan Exchange {
-	h.Helper()
-	out := make(chan Exchange, 16)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- h.k.Run(ctx, Handlers{Punt: func(Punt) {}, Sample: func(Sample) {}, Exchange: func(x Exchange) { out <- x }})
-	}()
-	h.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			h.Error(err)
-		}
-	})
-	return out
 }
 
 // counted holds the NIC's counters of what was taken to want.

@@ -32,7 +32,6 @@ func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
 	}{
 		{reason.DHCP4, k.maps.Answers4},
 		{reason.DHCP6, k.maps.Answers6},
-		{reason.NeighbourSolicit, k.maps.AnswersND},
 		{reason.ARPRequest, k.maps.AnswersARP},
 	} {
 		switch v, err := m.table.LookupBytes(&key); {
@@ -42,7 +41,16 @@ func (k *Kernel) Answering(index int) ([]reason.Reason, error) {
 			list = append(list, m.taken)
 		}
 	}
-	return list, nil
+	var v berthNdAnswers
+	switch err := k.maps.AnswersND.Lookup(&key, &v); {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return list, nil
+	case err != nil:
+		return nil, fmt.Errorf("read answers: %w", err)
+	case v.RaLen > 0:
+		list = append(list, reason.RouterSolicit)
+	}
+	return append(list, reason.NeighbourSolicit), nil
 }
 
 // The bits of answer4.flags, as in bpf/berth.h.
@@ -81,27 +89,36 @@ func (k *Kernel) enableAnswers() error {
 // Answer lets the kernel answer a NIC. What does not fit its tables is handed
 // up as before; that is no error.
 func (k *Kernel) Answer(index int, a Answers) error {
-	key := uint32(index)
+	k.stamp = max(k.stamp+1, uint64(sinceBoot())) // pins outlive the process, but no boot
+	at := place{uint32(index), k.stamp}
 	return errors.Join(
-		putAnswer(k.maps.Answers4, key, a.DHCP4, encodeAnswer4),
-		putAnswer(k.maps.Answers6, key, a.DHCP6, encodeAnswer6),
-		putAnswer(k.maps.AnswersARP, key, a.ARP, encodeARP),
-		putAnswer(k.maps.AnswersND, key, a.ND, encodeND),
+		putAnswer(k.maps.Answers4, at, a.DHCP4, encodeAnswer4),
+		putAnswer(k.maps.Answers6, at, a.DHCP6, encodeAnswer6),
+		putAnswer(k.maps.AnswersARP, at, a.ARP, encodeARP),
+		putAnswer(k.maps.AnswersND, at, a.ND, encodeND),
 	)
 }
 
+// place is where answers are put, and what tells them from all others.
+type place struct {
+	key   uint32
+	stamp uint64
+}
+
 // putAnswer replaces what a NIC is answered, or takes it away: of what is nil,
-// or does not fit.
-func putAnswer[C, V any](m *ebpf.Map, key uint32, c *C, encode func(*C) (V, bool)) error {
+// does not fit, or cannot be replaced. No old answer stands in for a new one.
+func putAnswer[C, V any](m *ebpf.Map, at place, c *C, encode func(*C, uint64) (V, bool)) error {
+	var failed error
 	if c != nil {
-		if v, ok := encode(c); ok {
-			if err := m.Update(&key, &v, ebpf.UpdateAny); err != nil {
-				return fmt.Errorf("update %s: %w", m, err)
+		if v, ok := encode(c, at.stamp); ok {
+			err := m.Update(&at.key, &v, ebpf.UpdateAny)
+			if err == nil {
+				return nil
 			}
-			return nil
+			failed = fmt.Errorf("update %s: %w", m, err)
 		}
 	}
-	return ignoreMissing(m.Delete(&key))
+	return errors.Join(failed, ignoreMissing(m.Delete(&at.key)))
 }
 
 // Unanswer makes the kernel hand everything of a NIC up again.
@@ -127,9 +144,10 @@ func (p *pieces) add(b []byte) (off, length uint16) {
 }
 
 // encodeAnswer4 is false for what there is no room for.
-func encodeAnswer4(c *dhcp4.Compiled) (berthAnswer4, bool) {
+func encodeAnswer4(c *dhcp4.Compiled, stamp uint64) (berthAnswer4, bool) {
 	v := berthAnswer4{
-		Mac: mac64(c.MAC), Own: be32(c.Own), Server: be32(c.ServerID), NextServer: be32or0(c.NextServer),
+		Stamp: stamp,
+		Mac:   mac64(c.MAC), Own: be32(c.Own), Server: be32(c.ServerID), NextServer: be32or0(c.NextServer),
 		Flags: answer4Flags(c), Lease: uint32(c.Lease), Most: uint32(c.Most), T1: uint32(c.T1), T2: uint32(c.T2),
 		Link: uint16(c.Link), Nbasics: uint8(len(c.Basics)),
 	}

@@ -20,8 +20,10 @@ const (
 const lowCodes = 256
 
 // encodeAnswer6 is false for what there is no room for, or no answer.
-func encodeAnswer6(c *dhcp6.Compiled) (berthAnswer6, bool) {
-	v := berthAnswer6{Addr: in6Of(c.Addr), Flags: answer6Flags(c), Limit: uint16(c.Limit), Nheld: uint8(len(c.Held))}
+func encodeAnswer6(c *dhcp6.Compiled, stamp uint64) (berthAnswer6, bool) {
+	v := berthAnswer6{
+		Stamp: stamp, Addr: in6Of(c.Addr), Flags: answer6Flags(c), Limit: uint16(c.Limit), Nheld: uint8(len(c.Held)),
+	}
 	if len(c.Held) > len(v.Held) || len(c.Options) >= len(v.Pieces) {
 		return v, false
 	}

@@ -13,8 +13,8 @@ const (
 
 // encodeARP is false for more neighbours than there is room for. Where it is
 // the broadcast addresses that do not fit, only the others are handed up.
-func encodeARP(c *arp.Compiled) (berthArpAnswers, bool) {
-	v := berthArpAnswers{Others: mac64(c.Others)}
+func encodeARP(c *arp.Compiled, stamp uint64) (berthArpAnswers, bool) {
+	v := berthArpAnswers{Stamp: stamp, Others: mac64(c.Others)}
 	if c.All && len(c.Not) <= len(v.Not) {
 		v.All, v.Nnot = 1, uint32(len(c.Not))
 		for i, a := range c.Not {
@@ -37,8 +37,8 @@ func encodeARP(c *arp.Compiled) (berthArpAnswers, bool) {
 }
 
 // encodeND is false for more than there is room for.
-func encodeND(c *nd.Compiled) (berthNdAnswers, bool) {
-	v := berthNdAnswers{Others: mac64(c.Others), Nknown: uint32(len(c.Neighbours))}
+func encodeND(c *nd.Compiled, stamp uint64) (berthNdAnswers, bool) {
+	v := berthNdAnswers{Stamp: stamp, Others: mac64(c.Others), Nknown: uint32(len(c.Neighbours))}
 	if len(c.Neighbours) > len(v.Known) {
 		return v, false
 	}

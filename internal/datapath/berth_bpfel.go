@@ -15,7 +15,7 @@ import (
 
 type berthAnswer4 struct {
 	_          structs.HostLayout
-	Digest     uint64
+	Stamp      uint64
 	Mac        uint64
 	Own        uint32
 	Server     uint32
@@ -53,9 +53,9 @@ type berthAnswer4 struct {
 }
 
 type berthAnswer6 struct {
-	_      structs.HostLayout
-	Digest uint64
-	Addr   struct {
+	_     structs.HostLayout
+	Stamp uint64
+	Addr  struct {
 		_  structs.HostLayout
 		Hi uint64
 		Lo uint64
@@ -119,6 +119,7 @@ type berthAnswer6 struct {
 
 type berthArpAnswers struct {
 	_      structs.HostLayout
+	Stamp  uint64
 	Others uint64
 	Known  [8]struct {
 		_      structs.HostLayout
@@ -169,6 +170,7 @@ type berthLocalKey struct {
 
 type berthNdAnswers struct {
 	_      structs.HostLayout
+	Stamp  uint64
 	Others uint64
 	Known  [8]struct {
 		_    structs.HostLayout

@@ -41,6 +41,7 @@ type Kernel struct {
 	ids   [2]ebpf.ProgramID // of the programs, by direction
 	nl    *netlink.Handle
 	set   uint32 // the last set number used
+	stamp uint64 // of the answers put last
 	takeover
 }
 

@@ -26,7 +26,7 @@ func options4() map[uint8]option4 {
 		66: {"TFTP server", quoted}, 67: {"boot file", quoted}, 77: {"user class", inHex}, 80: {"rapid commit", inHex},
 		81: {"client FQDN", fqdn4}, 82: {"relay agent", inHex}, 93: {"client architecture", numbers16},
 		94: {"client network interface", inHex}, 97: {"client machine identifier", inHex}, 108: {"IPv6-only preferred", seconds},
-		114: {"captive portal", quoted}, 116: {"auto-configure", number}, 119: {"domain search", names},
+		114: {"captive portal", quoted}, 116: {"auto-configure", number}, 119: {"domain search", compressed},
 		121: {"classless routes", routes4}, 145: {"forcerenew nonce", inHex}, 249: {"classless routes, Microsoft", routes4},
 		252: {"proxy", quoted},
 	}

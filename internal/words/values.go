@@ -95,12 +95,18 @@ func routes4(b []byte) string {
 	return strings.Join(all, ", ")
 }
 
-// names reads names in wire form one after the other, with the compression of
-// RFC 1035 4.1.4 that RFC 3397 permits.
-func names(b []byte) string {
+// names reads names in wire form one after the other. In DHCPv6 and in neighbour
+// discovery none is compressed (RFC 8415 10, RFC 8106 5.2).
+func names(b []byte) string { return nameList(b, false) }
+
+// compressed reads them with the compression of RFC 1035 4.1.4 that RFC 3397
+// permits: an option of DHCPv4 has room for few.
+func compressed(b []byte) string { return nameList(b, true) }
+
+func nameList(b []byte, pointers bool) string {
 	var all []string
 	for at := 0; at < len(b) && b[at] != 0; {
-		name, next, ok := nameAt(b, at)
+		name, next, ok := nameAt(b, at, pointers)
 		if !ok {
 			return inHex(b)
 		}
@@ -111,7 +117,7 @@ func names(b []byte) string {
 
 // nameAt follows pointers to ever lower places only, which ends. A name that
 // ends with the bytes is partial, and has no root (RFC 4702 2.3.1).
-func nameAt(b []byte, at int) (name string, next int, ok bool) {
+func nameAt(b []byte, at int, pointers bool) (name string, next int, ok bool) {
 	var labels []string
 	next = -1
 	for lowest := at; at < len(b) && b[at] != 0; {
@@ -120,7 +126,7 @@ func nameAt(b []byte, at int) (name string, next int, ok bool) {
 		case n < 64 && at+1+n <= len(b):
 			labels = append(labels, string(b[at+1:at+1+n]))
 			at += 1 + n
-		case n >= 0xc0 && at+1 < len(b) && (n&0x3f)<<8|int(b[at+1]) < lowest:
+		case pointers && n >= 0xc0 && at+1 < len(b) && (n&0x3f)<<8|int(b[at+1]) < lowest:
 			if next < 0 {
 				next = at + 2
 			}

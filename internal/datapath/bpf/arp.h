@@ -94,10 +94,14 @@ int answer_arp(struct __sk_buff *skb)
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct arp_answers *a = bpf_map_lookup_elem(&answersarp, &key);
 	struct scratch *w = my_scratch();
+	__u64 stamp;
 
 	if (!r || !s)
 		return VERDICT_DROP;
-	if (!a || !w || skb->vlan_present || read_frame(skb, w) < 0 || answer_request(w, r, a) < 0)
+	if (!a || !w || skb->vlan_present || read_frame(skb, w) < 0)
+		return take(skb, r, s, REASON_ARP_REQUEST);
+	stamp = stamp_of(a);
+	if (answer_request(w, r, a) < 0 || !is_in_force(&answersarp, key, stamp))
 		return take(skb, r, s, REASON_ARP_REQUEST);
 	return send_back(skb, r, s, w, REASON_ARP_REQUEST);
 }

@@ -293,9 +293,10 @@ enum answer4_flags {
 #define MAX_PIECES4 40
 #define MAX_BASICS4 12
 
-/* What one NIC is answered in DHCPv4, made by dhcp4.Compile. */
+/* What one NIC is answered in DHCPv4, made by dhcp4.Compile. The stamp, which all
+ * such values begin with, no two have in common. */
 struct answer4 {
-	__u64 digest;
+	__u64 stamp;
 	__u64 mac; /* chaddr */
 	__be32 own, server, next_server;
 	__u32 flags;
@@ -338,7 +339,7 @@ enum head6 {
 /* What one NIC is answered in DHCPv6, made by dhcp6.Compile. Of a pair the
  * first is about addresses, the second about prefixes. */
 struct answer6 {
-	__u64 digest;
+	__u64 stamp;
 	struct in6 addr; /* the source of every reply */
 	__u32 flags;
 	__u16 limit; /* how long a message may be */
@@ -365,6 +366,7 @@ struct known4 {
 
 /* For whom one NIC is answered in ARP, made by arp.Compile. */
 struct arp_answers {
+	__u64 stamp;
 	__u64 others; /* MAC of every other host; 0: silence, but for former servers */
 	struct known4 known[MAX_KNOWN4];
 	__be32 not[MAX_NOT4]; /* is no host, but a broadcast address */
@@ -387,6 +389,7 @@ struct known6 {
 
 /* What one NIC is told in neighbour discovery, made by nd.Compile. */
 struct nd_answers {
+	__u64 stamp;
 	__u64 others; /* MAC of every other global address; 0: silence */
 	struct known6 known[MAX_KNOWN6];
 	__u32 flags, nknown;

@@ -399,14 +399,16 @@ int answer_dhcp4(struct __sk_buff *skb)
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct answer4 *a = bpf_map_lookup_elem(&answers4, &key);
 	struct scratch *w = my_scratch();
+	__u64 stamp;
 	int what;
 
 	if (!r || !s)
 		return VERDICT_DROP;
 	if (!a || !w || skb->vlan_present || read_frame(skb, w) < 0 || read_datagram4(w) < 0)
 		return take(skb, r, s, REASON_DHCP4);
+	stamp = stamp_of(a);
 	what = answer_message4(w, a);
-	if (what < 0)
+	if (what < 0 || !is_in_force(&answers4, key, stamp))
 		return take(skb, r, s, REASON_DHCP4);
 	if (what > 0)
 		return consumed(skb, s, w, REASON_DHCP4);

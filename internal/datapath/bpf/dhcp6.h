@@ -396,11 +396,14 @@ int answer_dhcp6(struct __sk_buff *skb)
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct answer6 *a = bpf_map_lookup_elem(&answers6, &key);
 	struct scratch *w = my_scratch();
+	__u64 stamp;
 
 	if (!r || !s)
 		return VERDICT_DROP;
-	if (!a || !w || skb->vlan_present || read_frame(skb, w) < 0 || read_datagram6(w) < 0 ||
-	    answer_message6(w, a) < 0)
+	if (!a || !w || skb->vlan_present || read_frame(skb, w) < 0 || read_datagram6(w) < 0)
+		return take(skb, r, s, REASON_DHCP6);
+	stamp = stamp_of(a);
+	if (answer_message6(w, a) < 0 || !is_in_force(&answers6, key, stamp))
 		return take(skb, r, s, REASON_DHCP6);
 	return send_back(skb, r, s, w, REASON_DHCP6);
 }

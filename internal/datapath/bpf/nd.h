@@ -234,17 +234,19 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, __u8 why)
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct nd_answers *a = bpf_map_lookup_elem(&answersnd, &key);
 	struct scratch *w = my_scratch();
+	__u64 stamp;
 	int failed;
 
 	if (!r || !s)
 		return VERDICT_DROP;
 	if (!a || !w || skb->vlan_present || read_frame(skb, w) < 0)
 		return take(skb, r, s, why);
+	stamp = stamp_of(a);
 	if (why == REASON_ROUTER_SOLICITATION)
 		failed = answer_router(w, a);
 	else
 		failed = answer_neighbour(w, r, a);
-	return failed ? take(skb, r, s, why) : send_back(skb, r, s, w, why);
+	return failed || !is_in_force(&answersnd, key, stamp) ? take(skb, r, s, why) : send_back(skb, r, s, w, why);
 }
 
 SEC("tc")

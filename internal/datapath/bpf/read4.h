@@ -75,9 +75,7 @@ __noinline int read_datagram4(struct scratch *s)
 	if (fold(bpf_csum_diff(0, 0, (__be32 *)(s->in + ETH_BYTES), 20, 0)) != 0xffff)
 		return -1;
 	s->len = total + ETH_BYTES;
-	s->partial = *(__u16 *)(s->in + UDP4 + 6) ==
-		     fold(pseudo4(word(s->in + 26), word(s->in + 30), length));
-	return 0;
+	return note_checksum(s, UDP4, pseudo4(word(s->in + 26), word(s->in + 30), length));
 }
 
 /* read_options4 notes where each option is. An option that comes twice, one

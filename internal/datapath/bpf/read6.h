@@ -83,8 +83,7 @@ __noinline int read_datagram6(struct scratch *s)
 	if (length + UDP6 > s->len || length + UDP6 < OFF_OPTIONS6 || load16(s->in + UDP6 + 4) != length)
 		return -1;
 	s->len = length + UDP6;
-	s->partial = *(__u16 *)(s->in + UDP6 + 6) == fold(pseudo6(s->in + OFF_SRC6, length));
-	return 0;
+	return note_checksum(s, UDP6, pseudo6(s->in + OFF_SRC6, length));
 }
 
 /* read_options6 notes where each option is that is acted on. */

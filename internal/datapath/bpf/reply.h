@@ -38,6 +38,21 @@ static __always_inline void set_pos(struct scratch *s, __u32 pos)
 	*(volatile __u32 *)&s->pos = pos;
 }
 
+/* The kernel uses the memory of a value that is replaced or removed anew at once,
+ * perhaps for another NIC's, while a program on another CPU still reads it. What
+ * was read is the NIC's if in the end the table has what it had at the beginning. */
+static __always_inline __u64 stamp_of(const void *answer)
+{
+	return *(const volatile __u64 *)answer;
+}
+
+static __always_inline int is_in_force(void *table, __u32 index, __u64 stamp)
+{
+	const void *answer = bpf_map_lookup_elem(table, &index);
+
+	return answer && stamp_of(answer) == stamp;
+}
+
 /* read_frame copies a frame that is short enough, and forgets the last one. */
 static __always_inline int read_frame(struct __sk_buff *skb, struct scratch *s)
 {
@@ -120,6 +135,43 @@ __noinline __u32 sum_reply(struct scratch *s, __u32 from)
 			return 0;
 	}
 	return fold(sum);
+}
+
+/* sum_request adds up the frame from an offset to the end of its message. */
+__noinline __u32 sum_request(struct scratch *s, __u32 from)
+{
+	__u32 end, at;
+	__u64 n;
+	__s64 sum = 0;
+
+	if (!s || from > 64)
+		return 0;
+	end = s->len;
+	if (end <= from || end > IN_BYTES)
+		return 0;
+	__builtin_memset(s->in + in_at(end - 1) + 1, 0, 4); /* as in sum_reply */
+	for (int i = 0; i < IN_BYTES / 512; i++) {
+		at = from + i * 512;
+		if (at >= end)
+			break;
+		n = end - at;
+		if (n > 512)
+			n = 512;
+		n = words(n);
+		sum = bpf_csum_diff(0, 0, (__be32 *)(s->in + in_at(at)), n, sum);
+		if (sum < 0)
+			return 0;
+	}
+	return fold(sum);
+}
+
+/* note_checksum notes whether the guest leaves its checksum to others, and
+ * returns -1 if it cannot be known: the pseudo-header's sum may happen to be the
+ * right checksum, too. */
+static __always_inline int note_checksum(struct scratch *s, __u32 udp, __u64 pseudo)
+{
+	s->partial = *(__u16 *)(s->in + udp + 6) == fold(pseudo);
+	return s->partial && fold(pseudo + sum_request(s, udp)) == 0xffff ? -1 : 0;
 }
 
 /* copy appends bytes of the compiled answer to the reply, eight at a time:
