@@ -106,6 +106,7 @@ type Agent struct {
 	uplinks     map[string]string    // by name: what keeps the site from finding the NICs behind it
 	noRoutes    bool                 // the last reading found none, and none were wanted
 	inherited   map[int]bool         // by ifindex: its rules are still an earlier process's
+	carried     map[int]bool         // by ifindex: the kernel answers what an earlier process gave it
 	formers     map[int]*nic.Binding // by ifindex, between guard and answer: what that one told
 	outstanding map[int]bool         // by ifindex: the kernel has not got all of its answers yet
 	holders     map[sharedKey]holding
@@ -157,6 +158,7 @@ func New(opt Options) (*Agent, error) {
 		loud:        map[string]string{},
 		release:     map[string]bool{},
 		inherited:   map[int]bool{},
+		carried:     map[int]bool{},
 		formers:     map[int]*nic.Binding{},
 		outstanding: map[int]bool{},
 		servers:     map[string][]server{},
@@ -180,6 +182,13 @@ func New(opt Options) (*Agent, error) {
 	for _, i := range have {
 		a.claims[i.Name] = claim{rules: i.Digest, link: on.byIndex[i.Index]}
 		a.inherited[i.Index] = true
+		answers, err := opt.Kernel.Answering(i.Index)
+		if err != nil {
+			return nil, fmt.Errorf("read what the kernel answers: %w", err)
+		}
+		if len(answers) > 0 {
+			a.carried[i.Index] = true
+		}
 	}
 	kept, problems := opt.Store.All()
 	a.stored.problems = problems

@@ -141,7 +141,7 @@ func (a *Agent) lookOn(l plan.Link, in *plan.Input) bool {
 	if ok {
 		in.Installed = []plan.Installed{have}
 	}
-	if s, answering := a.answerer.Setting(l.Index); answering {
+	if s, answering := a.answerer.Setting(l.Index); answering || a.carried[l.Index] {
 		in.Answering[l.Index] = s.Digest
 	}
 	in.Quiet = map[int]bool{l.Index: isQuiet(nil, l.Name)}

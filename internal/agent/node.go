@@ -158,7 +158,7 @@ func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want *plan.Want, l pl
 	n.Installed = &api.Installed{
 		Attach: attach.String(), Mode: rules.Mode(), MACs: append([]nic.MAC{}, rules.MACs...),
 		Sources: append(append([]netip.Prefix{}, rules.IP4...), rules.IP6...), LinkLocal: linkLocals(&rules, claimed), IPv6: rules.IPv6,
-		ServerID: told.ServerID, Answering: answering,
+		ServerID: told.ServerID,
 		InForce: want != nil && rules.Digest() == want.DigestOn(l) && answering && attach != plan.Detached,
 	}
 	c, ok, err := a.opt.Kernel.Counters(index)
@@ -171,6 +171,7 @@ func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want *plan.Want, l pl
 	n.Counters = showCounters(c, ignored)
 	byKernel, err := a.opt.Kernel.Answering(index)
 	n.Installed.Kernel = protocols(byKernel)
+	n.Installed.Answering = answering || len(byKernel) > 0
 	return err
 }
 

@@ -134,7 +134,7 @@ func (a *Agent) survey(routed bool) (plan.Input, error) {
 	}
 	in := plan.Input{
 		Links: links, Installed: have,
-		Answering: a.answerer.Answering(),
+		Answering: a.answering(),
 		Policy:    a.opt.Policy,
 		TCX:       a.opt.Kernel.TCX(),
 		Sealed:    a.sealed,
@@ -156,6 +156,18 @@ func (a *Agent) preview(wants plan.Wants) (plan.Plan, error) {
 	in.Wants, in.Armed = wants, a.locked.all()
 	in.Quiet = a.readQuiet(in)
 	return plan.Compute(in), nil
+}
+
+// answering is what is answered, by the daemon or by the kernel: of what that
+// has from an earlier process it is not known from which binding.
+func (a *Agent) answering() map[int]uint64 {
+	now := a.answerer.Answering()
+	for index := range a.carried {
+		if _, known := now[index]; !known {
+			now[index] = 0
+		}
+	}
+	return now
 }
 
 // readRoutes reads what the host has for routed NICs, nil if that cannot be
@@ -229,6 +241,9 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
 		case plan.Harden:
 			harden = append(harden, s)
 		default:
+			if s.Verb == plan.Hold || s.Verb == plan.Silence || s.Verb == plan.Answer || s.Verb == plan.Forget {
+				delete(a.carried, s.Index) // what the kernel answers then is this process's
+			}
 			err := a.applyStep(s)
 			if s.Verb == plan.Quiet || s.Verb == plan.Prepare {
 				a.tellLoud(s, err)
