@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -197,7 +198,7 @@ func (k *Kernel) adoptFilters() error {
 				return err
 			}
 		}
-		return ignoreGone(k.addFilters(index))
+		return ignoreGone(k.replaceFilters(index))
 	})
 }
 
@@ -256,7 +257,7 @@ func (k *Kernel) addFilters(index int) error {
 	}}
 	switch err := k.nl.QdiscAdd(q); {
 	case errors.Is(err, unix.EEXIST):
-		if err := k.checkClsact(index); err != nil {
+		if err := checkClsact(index); err != nil {
 			return err
 		}
 	case err != nil:
@@ -266,6 +267,11 @@ func (k *Kernel) addFilters(index int) error {
 			return err
 		}
 	}
+	return k.replaceFilters(index)
+}
+
+// replaceFilters puts this build's programs on the clsact qdisc that is there.
+func (k *Kernel) replaceFilters(index int) error {
 	for d := range directions {
 		if err := k.nl.FilterReplace(k.filter(d, index)); err != nil {
 			return fmt.Errorf("add filter %s: %w", directions[d].filter, err)
@@ -278,15 +284,24 @@ func (k *Kernel) addFilters(index int) error {
 var errIngress = errors.New("the device has an ingress qdisc, which leaves no room for clsact")
 
 // checkClsact tells a clsact qdisc from the older ingress kind, on which both
-// hooks would be one: the second program would replace the first.
-func (k *Kernel) checkClsact(index int) error {
-	qs, err := k.nl.QdiscList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}})
+// hooks would be one: the second program would replace the first. It asks for
+// the one qdisc, since a dump is of all devices, whichever one is named.
+func checkClsact(index int) error {
+	req := nl.NewNetlinkRequest(unix.RTM_GETQDISC, unix.NLM_F_ECHO)
+	req.AddData(&nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(index), Parent: netlink.HANDLE_INGRESS})
+	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWQDISC)
 	if err != nil {
-		return fmt.Errorf("list qdiscs: %w", err)
+		return fmt.Errorf("read the ingress qdisc: %w", err)
 	}
-	for _, q := range qs {
-		if q.Attrs().Parent == netlink.HANDLE_INGRESS && q.Type() == "ingress" {
-			return errIngress
+	for _, m := range msgs {
+		attrs, err := nl.ParseRouteAttr(m[nl.SizeofTcMsg:])
+		if err != nil {
+			return fmt.Errorf("read the ingress qdisc: %w", err)
+		}
+		for _, a := range attrs {
+			if a.Attr.Type == nl.TCA_KIND && nl.BytesToString(a.Value) == "ingress" {
+				return errIngress
+			}
 		}
 	}
 	return nil
