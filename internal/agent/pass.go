@@ -12,7 +12,6 @@ import (
 	"github.com/berth-net/berth/internal/hostroute"
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
-	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
 	"github.com/berth-net/berth/internal/route"
 )
@@ -98,8 +97,8 @@ func (a *Agent) gather(wants plan.Wants) (plan.Input, error) {
 		Gate:      a.gate(),
 	}
 	in.Routed, in.Common = a.readRoutes(wants)
-	in.Quiet = a.readQuiet(in)
-	return in, nil
+	in.Quiet, err = a.readQuiet(in)
+	return in, err
 }
 
 // readRoutes reads what the host has for routed NICs, nil if that cannot be
@@ -152,24 +151,25 @@ func (a *Agent) readLock() plan.Armed {
 	return plan.Armed{Names: d.Names, Patterns: d.Patterns}
 }
 
-// readQuiet asks only of the links that berth has to do with.
-func (a *Agent) readQuiet(in plan.Input) map[int]bool {
+// readQuiet asks only of the links that berth has to do with whether the host's
+// IPv6 there is as the binding wants it.
+func (a *Agent) readQuiet(in plan.Input) (map[int]bool, error) {
+	loud, err := a.opt.Links.Loud()
+	if err != nil {
+		return nil, err
+	}
 	locked := set(in.Armed.Names)
 	quiet := map[int]bool{}
 	for _, l := range in.Links {
-		if locked[l.Name] || a.concerns(in.Wants, l.Name) {
-			quiet[l.Index] = isQuiet(in.Wants.ByNIC[l.Name].Binding, l.Name)
+		b := in.Wants.ByNIC[l.Name].Binding
+		switch {
+		case b != nil && b.Routed && b.ServesIPv6():
+			quiet[l.Index] = hostroute.IsPrepared(l.Name)
+		case locked[l.Name] || a.concerns(in.Wants, l.Name):
+			quiet[l.Index] = !loud[l.Index]
 		}
 	}
-	return quiet
-}
-
-// isQuiet reports whether the host's IPv6 on a port is as its binding wants it.
-func isQuiet(b *nic.Binding, name string) bool {
-	if b != nil && b.Routed && b.ServesIPv6() {
-		return hostroute.IsPrepared(name)
-	}
-	return link.IsQuiet(name)
+	return quiet, nil
 }
 
 func (a *Agent) concerns(wants plan.Wants, name string) bool {
