@@ -44,7 +44,7 @@ type Source struct {
 	name    string
 	format  func() format
 	refresh chan chan struct{}
-	last    map[string]nic.Binding // by NIC: in force since the last read
+	last    map[string]nic.Binding // by NIC: in force since the last read; nil before the first
 	cache   cache
 	files   map[string]parsed // by path: what unchanged files said
 
@@ -135,13 +135,16 @@ func (s *Source) Check() source.Update {
 func (s *Source) start() {
 	s.files = map[string]parsed{}
 	s.cache = cache{kept: disk.Kept{Path: s.Cache}}
-	s.last = s.cache.load(s.name)
+	s.cache.load()
 }
 
 // read reads everything once and decides.
 func (s *Source) read() source.Update {
 	f := s.format()
 	r := s.scan(f)
+	if s.last == nil {
+		s.last = s.cache.take(s.name, r)
+	}
 	m := merge(s.last, r)
 	s.last = m.good
 	u := source.Update{Source: s.name, Path: s.Path, Networks: f.networks, Warnings: r.warnings}
