@@ -81,6 +81,7 @@ type Agent struct {
 
 	wake     chan struct{}
 	begun    chan struct{} // closed when guests can be answered
+	begin    func()        // closes it, once
 	inbox    inbox
 	requests chan request
 	pings    chan struct{}
@@ -158,6 +159,7 @@ func New(opt Options) (*Agent, error) {
 		since:       map[string]standing{},
 		book:        book{pages: map[int]*page{}},
 	}
+	a.begin = sync.OnceFunc(func() { close(a.begun) })
 	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)
 	a.view.Store(&view{changed: make(chan struct{})})
 	// What the kernel holds from before has the older claim.
@@ -213,11 +215,10 @@ func (a *Agent) Wake() {
 }
 
 func (a *Agent) loop(ctx context.Context) error {
-	begin := sync.OnceFunc(func() { close(a.begun) })
 	for {
 		pending := a.pass()
 		if a.heard() {
-			begin()
+			a.begin()
 		}
 		if !a.rest(ctx, a.pause(pending)) {
 			return nil

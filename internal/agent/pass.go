@@ -225,6 +225,9 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
 		if _, failed := a.failed[s.NIC]; failed {
 			continue
 		}
+		if s.Fresh {
+			a.begin() // all who may have asked before can be answered by now
+		}
 		switch s.Verb {
 		case plan.Arm, plan.Disarm:
 		case plan.Harden:

@@ -17,7 +17,8 @@ type Verb uint8
 // The verbs. A NIC's frames are never answered under rules other than the
 // ones in force: Hold keeps its messages back while Guard changes them, and
 // Answer lets them go again. A step that fails costs its NIC the later ones, so
-// routes, which others may hold, come after Close and Answer.
+// routes, which others may hold, come after Close and Answer. A NIC that had
+// nothing has nothing that another could get: see Step.Fresh.
 const (
 	Arm     Verb = iota // the second lock closes the name until the guard's mark opens it
 	Hold                // keep the NIC's messages while its rules change
@@ -47,6 +48,11 @@ type Step struct {
 	Index int    // 0 for Arm, Disarm and Sweep
 	Rules *guard.Rules
 	Note  string
+
+	// Fresh marks what a NIC with nothing installed is brought up by, Quiet to
+	// Answer. These steps come NIC by NIC, behind all that take something from
+	// others: of thousands of guests the first need not wait for the last.
+	Fresh bool
 
 	// Of Route; of Sweep the rules and proxy entries that go:
 	Want  route.Want
