@@ -32,10 +32,24 @@ func (k *Kernel) Installed() ([]plan.Installed, error) {
 			found[index] = plan.Installed{Index: index}
 		}
 	}
+	indexes := make([]int, 0, len(found))
+	for index := range found {
+		indexes = append(indexes, index)
+	}
+	attached, err := k.attachedAll(indexes)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]plan.Installed, 0, len(found))
 	for index, in := range found {
-		if err := k.readAttachment(&in, pins[index]); err != nil {
-			return nil, fmt.Errorf("read attachment of ifindex %d: %w", index, err)
+		in.Attach = attached[index]
+		if pins[index] && in.Attach != plan.TCX {
+			alive, err := k.alive(index)
+			if err != nil {
+				return nil, fmt.Errorf("read attachment of ifindex %d: %w", index, err)
+			}
+			in.Moved = alive
+			in.Gone = !alive && in.Attach == plan.Detached
 		}
 		all = append(all, in)
 	}
@@ -43,31 +57,37 @@ func (k *Kernel) Installed() ([]plan.Installed, error) {
 	return all, nil
 }
 
-func (k *Kernel) readAttachment(in *plan.Installed, pinned bool) (err error) {
-	if in.Attach, err = k.attached(in.Index); err != nil || !pinned || in.Attach == plan.TCX {
-		return err
-	}
-	alive, err := k.alive(in.Index)
-	in.Moved = alive
-	in.Gone = !alive && in.Attach == plan.Detached
-	return err
-}
-
 // attached asks the kernel how the guard hangs on the device of this
 // namespace that has the ifindex.
 func (k *Kernel) attached(index int) (plan.Attach, error) {
-	hung, err := k.hung(index)
+	all, err := k.attachedAll([]int{index})
+	return all[index], err
+}
+
+func (k *Kernel) attachedAll(indexes []int) (map[int]plan.Attach, error) {
+	all := make(map[int]plan.Attach, len(indexes))
+	var rest []int
+	for _, index := range indexes {
+		hung, err := k.hung(index)
+		if err != nil {
+			return nil, fmt.Errorf("read links of ifindex %d: %w", index, err)
+		}
+		if hung {
+			all[index] = plan.TCX
+		} else {
+			rest = append(rest, index)
+		}
+	}
+	found, err := ourFilters(rest...)
 	if err != nil {
-		return plan.Detached, err
+		return nil, err
 	}
-	if hung {
-		return plan.TCX, nil
+	for index, at := range found {
+		if at[in] && at[out] {
+			all[index] = plan.Clsact
+		}
 	}
-	have, err := k.filters(index)
-	if err != nil || !have {
-		return plan.Detached, err
-	}
-	return plan.Clsact, nil
+	return all, nil
 }
 
 func (k *Kernel) eachRules(f func(index int, v *berthNicRules) error) error {
