@@ -34,7 +34,8 @@ func (a *Agent) pass() (pending bool) {
 	a.adopt(in)
 	p := plan.Compute(in)
 	a.failed = map[string]failure{}
-	harden := a.apply(p.Steps)
+	harden, later := a.apply(p.Steps)
+	p.PutOff(later.nics)
 	a.release = map[string]bool{}
 	a.answerer.Running(running(in.Links))
 	a.letAdvertise()
@@ -46,12 +47,15 @@ func (a *Agent) pass() (pending bool) {
 	a.runHooks(in, p)
 	a.watchShared(in)
 	a.publish(in, p)
-	if a.sealed && a.opt.Ready != nil {
+	if a.sealed && a.opt.Ready != nil && len(later.nics) == 0 {
 		a.opt.Ready()
 		a.opt.Ready = nil
 	}
 	if len(a.failed) > 0 || a.lockError != "" {
 		a.nextTry = time.Now().Add(retry)
+	}
+	if later.any {
+		return true
 	}
 	return a.harden(harden)
 }
@@ -217,36 +221,67 @@ func shorten(names []string) string {
 	return strings.Join(names[:most], ", ") + ", ..."
 }
 
+// sliceFor is how long a pass brings NICs up before it looks at the world again.
+const sliceFor = time.Second
+
+// putOff is what a pass leaves for the next: of thousands of NICs that come at
+// once, so that whatever happens to another meanwhile is seen.
+type putOff struct {
+	nics map[string]bool // those whose fresh steps are
+	any  bool            // something is: such steps or late ones
+}
+
+// leave reports whether a step is left for the next pass. A NIC that was begun
+// is completed.
+func (l *putOff) leave(s plan.Step, begun string, since time.Duration) bool {
+	if l.nics[s.NIC] {
+		return true
+	}
+	if !s.Fresh && !s.Late || s.NIC == begun || since < sliceFor {
+		return false
+	}
+	l.any = true
+	if s.Fresh {
+		l.nics[s.NIC] = true
+	}
+	return true
+}
+
 // apply makes the steps in order and returns those left for later. A step
 // that fails costs its NIC the steps after it: the NIC stays closed.
-func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
+func (a *Agent) apply(steps []plan.Step) (harden []plan.Step, later putOff) {
+	begin, begun := time.Now(), ""
+	later.nics = map[string]bool{}
 	a.applyLock(steps, plan.Arm)
 	for _, s := range steps {
-		if _, failed := a.failed[s.NIC]; failed {
+		_, failed := a.failed[s.NIC]
+		switch {
+		case failed || s.Verb == plan.Arm || s.Verb == plan.Disarm || later.leave(s, begun, time.Since(begin)):
 			continue
-		}
-		if s.Fresh {
+		case s.Verb == plan.Harden:
+			harden = append(harden, s)
+			continue
+		case s.Fresh:
+			begun = s.NIC
 			a.begin() // all who may have asked before can be answered by now
 		}
-		switch s.Verb {
-		case plan.Arm, plan.Disarm:
-		case plan.Harden:
-			harden = append(harden, s)
-		default:
-			err := a.applyStep(s)
-			if s.Verb == plan.Quiet || s.Verb == plan.Prepare {
-				a.tellLoud(s, err)
-				continue
-			}
-			if err != nil {
-				a.fail(s, err)
-				continue
-			}
-			a.note(s)
-		}
+		a.makeStep(s)
 	}
 	a.applyLock(steps, plan.Disarm)
-	return harden
+	return harden, later
+}
+
+// makeStep makes one step and tells what came of it.
+func (a *Agent) makeStep(s plan.Step) {
+	err := a.applyStep(s)
+	switch {
+	case s.Verb == plan.Quiet || s.Verb == plan.Prepare:
+		a.tellLoud(s, err)
+	case err != nil:
+		a.fail(s, err)
+	default:
+		a.note(s)
+	}
 }
 
 // tellLoud says once that the host itself can be heard on a port. That is no

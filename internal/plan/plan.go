@@ -293,7 +293,7 @@ func isFormer(have Installed, l Link) bool {
 
 func (c *computation) quiet(l Link, how Verb, fresh bool) {
 	if !c.in.Quiet[l.Index] {
-		c.step(Step{Verb: how, NIC: l.Name, Index: l.Index, Fresh: fresh})
+		c.step(Step{Verb: how, NIC: l.Name, Index: l.Index, Fresh: fresh && !l.Up, Late: l.Up})
 	}
 }
 

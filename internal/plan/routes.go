@@ -88,8 +88,9 @@ func (c *computation) keeps(l Link) bool {
 }
 
 // compareSteps puts those by verb, and the fresh ones, as they are, behind the
-// answers of all others; of links that exchange routes, the ones that lose some
-// come first, for a route is not taken from another link.
+// answers of all others, with the late ones behind them; of links that exchange
+// routes, the ones that lose some come first, for a route is not taken from
+// another link.
 func compareSteps(a, b Step) int {
 	if c := cmp.Compare(a.rank(), b.rank()); c != 0 || a.loses == b.loses {
 		return c
@@ -101,8 +102,12 @@ func compareSteps(a, b Step) int {
 }
 
 func (s *Step) rank() int {
-	if s.Fresh {
-		return 2*int(Answer) + 1
+	const ranks = 3 // of a verb: its own, and two behind it
+	switch {
+	case s.Late:
+		return ranks*int(Answer) + 2
+	case s.Fresh:
+		return ranks*int(Answer) + 1
 	}
-	return 2 * int(s.Verb)
+	return ranks * int(s.Verb)
 }

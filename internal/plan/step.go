@@ -2,12 +2,14 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/route"
 )
 
@@ -53,6 +55,9 @@ type Step struct {
 	// Answer. These steps come NIC by NIC, behind all that take something from
 	// others: of thousands of guests the first need not wait for the last.
 	Fresh bool
+	// Late marks Quiet and Prepare of a link that is up: the host may have been
+	// heard there already, so no answer waits for the milliseconds they take.
+	Late bool
 
 	// Of Route; of Sweep the rules and proxy entries that go:
 	Want  route.Want
@@ -78,6 +83,14 @@ func (s *Step) answerDigest(binding uint64) uint64 {
 		binding = (binding ^ uint64(b)) * prime
 	}
 	return max(binding, 1)
+}
+
+// PutOff takes the NICs out of a plan whose fresh steps are left for the next.
+func (p *Plan) PutOff(nics map[string]bool) {
+	maps.DeleteFunc(p.Served, func(_ int, h Held) bool { return nics[h.NIC] })
+	for _, name := range sortedKeys(nics) {
+		p.Waits = append(p.Waits, Wait{NIC: name, Reason: reason.WaitTurn})
+	}
 }
 
 // String is the step as logs, golden files and `berth plan` show it.
