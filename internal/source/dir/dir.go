@@ -109,6 +109,9 @@ func (s *Source) Run(ctx context.Context, publish func(source.Update)) error {
 		// the next one.
 		w.arm()
 		publish(s.read())
+		if s.keep() {
+			publish(s.prev)
+		}
 		if asked != nil {
 			close(asked)
 		}
@@ -151,7 +154,6 @@ func (s *Source) read() source.Update {
 	u.Bindings = slices.SortedFunc(maps.Values(m.good), byName)
 	u.Stale = m.stale
 	u.Problems = append(f.problems, m.problems...)
-	s.cache.store(u.Bindings)
 	u.Problems = slices.Concat(u.Problems, s.cache.damaged, s.cache.failed)
 	u.Generation = s.prev.Generation
 	if u.Generation == 0 || !sameContent(&u, &s.prev) {
@@ -159,6 +161,19 @@ func (s *Source) read() source.Update {
 	}
 	s.prev = u
 	return u
+}
+
+// keep keeps what is in force over a restart; nobody waits for that. It reports
+// whether there is news of it to publish.
+func (s *Source) keep() (news bool) {
+	before := s.cache.failed
+	s.cache.store(s.prev.Bindings)
+	if slices.Equal(before, s.cache.failed) {
+		return false
+	}
+	s.prev.Problems = append(slices.Clip(s.prev.Problems[:len(s.prev.Problems)-len(before)]), s.cache.failed...)
+	s.prev.Generation++
+	return true
 }
 
 func sameContent(a, b *source.Update) bool {
