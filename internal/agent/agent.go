@@ -163,7 +163,7 @@ func New(opt Options) (*Agent, error) {
 	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)
 	a.view.Store(&view{changed: make(chan struct{})})
 	// What the kernel holds from before has the older claim.
-	have, err := opt.Kernel.Installed()
+	have, err := opt.Kernel.Ruled()
 	if err != nil {
 		return nil, fmt.Errorf("read what is installed: %w", err)
 	}
@@ -217,9 +217,6 @@ func (a *Agent) Wake() {
 func (a *Agent) loop(ctx context.Context) error {
 	for {
 		pending := a.pass()
-		if a.heard() {
-			a.begin()
-		}
 		if !a.rest(ctx, a.pause(pending)) {
 			return nil
 		}

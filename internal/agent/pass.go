@@ -36,6 +36,9 @@ func (a *Agent) pass() (pending bool) {
 	a.failed = map[string]failure{}
 	harden, later := a.apply(p.Steps)
 	p.PutOff(later.nics)
+	if a.heard() {
+		a.begin()
+	}
 	a.release = map[string]bool{}
 	a.answerer.Running(running(in.Links))
 	a.letAdvertise()

@@ -15,11 +15,7 @@ import (
 
 // Installed reads back what the kernel holds, ordered by ifindex.
 func (k *Kernel) Installed() ([]plan.Installed, error) {
-	found := map[int]plan.Installed{}
-	err := k.eachRules(func(index int, v *berthNicRules) error {
-		found[index] = plan.Installed{Index: index, Name: nameOf(v), Digest: v.Digest}
-		return nil
-	})
+	found, err := k.Ruled()
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +51,17 @@ func (k *Kernel) Installed() ([]plan.Installed, error) {
 	}
 	slices.SortFunc(all, func(a, b plan.Installed) int { return a.Index - b.Index })
 	return all, nil
+}
+
+// Ruled reads back, by ifindex, for whom there are rules, but not whether their
+// programs hang on a device.
+func (k *Kernel) Ruled() (map[int]plan.Installed, error) {
+	found := map[int]plan.Installed{}
+	err := k.eachRules(func(index int, v *berthNicRules) error {
+		found[index] = plan.Installed{Index: index, Name: nameOf(v), Digest: v.Digest}
+		return nil
+	})
+	return found, err
 }
 
 // attached asks the kernel how the guard hangs on the device of this
