@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -15,15 +16,28 @@ import (
 
 // restarted is how a node with many NICs starts, and starts again.
 type restarted struct {
-	Answers string  `json:"answers"` // by the kernel, or by the daemon alone
-	NICs    int     `json:"nics"`    // each on a veth
-	First   float64 `json:"first_s"` // cold: from exec to the last named NIC's first right answer
-	Cold    float64 `json:"cold_s"`  // to all in force
-	Warm    float64 `json:"warm_s"`  // after kill -9, with the pins in place: to all in force
-	Guest   watched `json:"guest"`   // asks every millisecond from before the kill to after that
+	Answers string  `json:"answers"`   // by the kernel, or by the daemon alone
+	NICs    int     `json:"nics"`      // each on a veth
+	First   float64 `json:"first_s"`   // cold: from exec to the first named NIC's first right answer
+	Last    float64 `json:"last_s"`    // and the last named one's
+	Cold    float64 `json:"cold_s"`    // to all in force
+	Warm    float64 `json:"warm_s"`    // after kill -9, with the pins in place: to all in force
+	Changes float64 `json:"changes_s"` // to the end of a change asked for as soon as berthd takes one
+	Guest   watched `json:"guest"`     // asks every millisecond from before the kill to after that
 	Memory  int     `json:"rss_kb"`
 	Kernel  int     `json:"kernel_kb"` // of maps without rings
 }
+
+// The guests that are watched, by their interfaces: that of the NIC which
+// comes last by name, which is tap0, and of the one that comes first.
+const (
+	lastGuest  = 0
+	firstGuest = 1
+	lateGuest  = 2 // of a NIC that is declared after the restart
+
+	firstName = "a0"
+	lateName  = "tap2"
+)
 
 // restart measures a cold and a warm start with many NICs.
 func restart(args []string, out io.Writer) error {
@@ -45,11 +59,17 @@ func restart(args []string, out io.Writer) error {
 }
 
 func (r *restarted) run(t *task) error {
-	n, err := newNode(t, 1, r.NICs-1)
+	n, err := newNode(t, 1, r.NICs-2)
 	if err != nil {
 		return err
 	}
-	for i := range r.NICs - 1 {
+	first, late := newClient(firstGuest), newClient(lateGuest)
+	err = errors.Join(n.stage.port(firstName, "eth1", first.mac), n.stage.port(lateName, "eth2", late.mac),
+		n.site.write(map[string]string{"nics/" + firstName + ".yaml": binding(firstName, first)}))
+	if err != nil {
+		return n.close(err)
+	}
+	for i := range r.NICs - 2 {
 		if err := n.stage.port(crowdName(i), fmt.Sprintf("crowd%d", i), crowdMAC(i)); err != nil {
 			return n.close(err)
 		}
@@ -61,7 +81,11 @@ func (r *restarted) run(t *task) error {
 }
 
 func (r *restarted) cold(t *task, n *node) error {
-	w, err := n.stage.watch(0, time.Millisecond)
+	first, err := n.stage.watch(firstGuest, time.Millisecond)
+	if err != nil {
+		return err
+	}
+	last, err := n.stage.watch(lastGuest, time.Millisecond)
 	if err != nil {
 		return err
 	}
@@ -69,11 +93,16 @@ func (r *restarted) cold(t *task, n *node) error {
 	if err := n.start(t); err != nil {
 		return err
 	}
-	first, err := w.next()
-	if err != nil {
-		return err
+	for w, to := range map[*watcher]*float64{first: &r.First, last: &r.Last} {
+		v, err := w.next()
+		if err != nil {
+			return err
+		}
+		*to = float64(v.At-begin) / 1e9
+		if _, err := w.stop(); err != nil {
+			return err
+		}
 	}
-	r.First = float64(first.At-begin) / 1e9
 	if err := n.settled(r.NICs, r.NICs); err != nil {
 		return err
 	}
@@ -81,15 +110,12 @@ func (r *restarted) cold(t *task, n *node) error {
 	if r.Memory, err = n.resident(); err != nil {
 		return err
 	}
-	if r.Kernel, err = n.kernelMemory(); err != nil {
-		return err
-	}
-	_, err = w.stop()
+	r.Kernel, err = n.kernelMemory()
 	return err
 }
 
 func (r *restarted) warm(t *task, n *node) error {
-	w, err := n.stage.watch(0, time.Millisecond)
+	w, err := n.stage.watch(lastGuest, time.Millisecond)
 	if err != nil {
 		return err
 	}
@@ -103,12 +129,25 @@ func (r *restarted) warm(t *task, n *node) error {
 	if err := n.start(t); err != nil {
 		return err
 	}
-	if err := n.settled(r.NICs, r.NICs); err != nil {
+	if err := n.change(lateName, binding(lateName, newClient(lateGuest))); err != nil {
+		return err
+	}
+	r.Changes = float64(monotonic()-begin) / 1e9
+	if err := n.settled(r.NICs+1, r.NICs+1); err != nil {
 		return err
 	}
 	r.Warm = float64(monotonic()-begin) / 1e9
 	r.Guest, err = w.stop()
 	return err
+}
+
+// change declares a NIC and waits until it is in force, from the moment that
+// berthd can be asked.
+func (n *node) change(name, doc string) error {
+	return poll(10*time.Minute, func(ctx context.Context) error {
+		_, err := n.client.SetAndWait(ctx, name, []byte(doc), 2*time.Minute)
+		return err
+	})
 }
 
 func restartTable(lines []byte) (string, error) {
@@ -119,20 +158,22 @@ func restartTable(lines []byte) (string, error) {
 			return "", err
 		}
 		rows = append(rows, []string{
-			"the " + r.Answers, fmt.Sprint(r.NICs), digits(r.First), digits(r.Cold), digits(r.Warm),
-			fmt.Sprint(r.Guest.Sent), fmt.Sprint(r.Guest.Lost), digits(r.Guest.Longest),
+			"the " + r.Answers, fmt.Sprint(r.NICs), digits(r.First), digits(r.Last), digits(r.Cold),
+			digits(r.Changes), digits(r.Warm), fmt.Sprint(r.Guest.Sent), fmt.Sprint(r.Guest.Lost), digits(r.Guest.Longest),
 			digits(float64(r.Memory) / float64(r.NICs)), digits(float64(r.Kernel) / float64(r.NICs)),
 		})
 	}
 	return report.Table([]string{
-		"answers by", "NICs", "cold: first answer s", "cold: all s", "warm: all s", "asked meanwhile", "lost", "longest silence ms",
+		"answers by", "NICs", "cold: first guest s", "last guest s", "all in force s", "warm: changes s", "all in force s", "asked meanwhile", "lost", "longest silence ms",
 		"RSS kB a NIC", "kernel kB a NIC",
 	}, rows) + restartLegend, nil
 }
 
 const restartLegend = `
-Cold: no pins; from exec to the first right answer to the guest of one NIC, which asks
-every millisecond, and to all NICs in force. Warm: berthd is killed with SIGKILL and
-started again over its pins, while that guest goes on asking. Kernel memory is what the
-kernel charges for berthd's maps without rings.
+Cold: no pins; from exec to the first right answers to the guests of two NICs, the
+first and the last by name, which ask every millisecond, and to all NICs in force.
+Warm: berthd is killed with SIGKILL and started again over its pins, while the guest of
+the last NIC goes on asking: what of that got no answer, and the longest time between
+two answers. *Changes* is when a NIC that is declared as soon as berthd can be asked is
+in force. Kernel memory is what the kernel charges for berthd's maps without rings.
 `

@@ -83,6 +83,7 @@ type Agent struct {
 
 	wake     chan struct{}
 	begun    chan struct{} // closed when guests can be answered
+	begin    func()        // closes it, once
 	inbox    inbox
 	requests chan request
 	pings    chan struct{}
@@ -117,6 +118,7 @@ type Agent struct {
 	standings   btree.Map[string, standing]
 	links       links // as the last pass found them
 	installed   map[int]plan.Installed
+	quiet       map[int]bool // by ifindex, as the last pass found it
 	pending     bool // more is to be done at once
 	lockError   string
 	routeError  string
@@ -167,10 +169,11 @@ func New(opt Options) (*Agent, error) {
 		unsettled:   map[string]bool{},
 		book:        book{pages: map[int]*page{}},
 	}
+	a.begin = sync.OnceFunc(func() { close(a.begun) })
 	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)
 	a.view.Store(&view{changed: make(chan struct{})})
 	// What the kernel holds from before has the older claim.
-	have, err := opt.Kernel.Installed()
+	have, err := opt.Kernel.Ruled()
 	if err != nil {
 		return nil, fmt.Errorf("read what is installed: %w", err)
 	}
@@ -229,12 +232,8 @@ func (a *Agent) Wake() {
 }
 
 func (a *Agent) loop(ctx context.Context) error {
-	begin := sync.OnceFunc(func() { close(a.begun) })
 	for {
 		a.pass()
-		if a.heard() {
-			begin()
-		}
 		if !a.rest(ctx) {
 			return nil
 		}

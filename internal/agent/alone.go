@@ -144,7 +144,7 @@ func (a *Agent) lookOn(l plan.Link, in *plan.Input) bool {
 	if s, answering := a.answerer.Setting(l.Index); answering || a.carried[l.Index] {
 		in.Answering[l.Index] = s.Digest
 	}
-	in.Quiet = map[int]bool{l.Index: isQuiet(nil, l.Name)}
+	in.Quiet = map[int]bool{l.Index: a.quiet[l.Index]}
 	return true
 }
 
@@ -159,8 +159,9 @@ func (a *Agent) passAlone(in plan.Input, name string, now *plan.Want) plan.Plan 
 	in.Wants = a.wants.of(map[string]bool{name: true})
 	p := plan.Compute(in)
 	delete(a.failed, name)
-	harden := a.apply(p.Steps)
-	a.pending = a.pending || len(harden) > 0
+	harden, later := a.apply(p.Steps)
+	p.PutOff(later.nics)
+	a.pending = a.pending || later.any || len(harden) > 0
 	if _, failed := a.failed[name]; failed || a.lockError != "" {
 		a.nextTry = time.Now().Add(retry)
 	}

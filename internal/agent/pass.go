@@ -28,7 +28,11 @@ func (a *Agent) pass() {
 	a.adopt(in)
 	p := plan.Compute(in)
 	a.failed = map[string]failure{}
-	harden := a.apply(p.Steps)
+	harden, later := a.apply(p.Steps)
+	p.PutOff(later.nics)
+	if a.heard() {
+		a.begin()
+	}
 	a.release = map[string]bool{}
 	a.answerer.Running(running(in.Links))
 	a.letAnswerMore()
@@ -43,14 +47,14 @@ func (a *Agent) pass() {
 	a.settle(a.unsettled, p)
 	a.forgetSettled(in)
 	a.publish()
-	if a.sealed && a.opt.Ready != nil {
+	if a.sealed && a.opt.Ready != nil && len(later.nics) == 0 {
 		a.opt.Ready()
 		a.opt.Ready = nil
 	}
 	if len(a.failed) > 0 || a.lockError != "" {
 		a.nextTry = time.Now().Add(retry)
 	}
-	a.pending = a.harden(harden)
+	a.pending = later.any || a.harden(harden)
 }
 
 func byIndex(all []plan.Installed) map[int]plan.Installed {
@@ -118,8 +122,9 @@ func (a *Agent) gather() (plan.Input, error) {
 	}
 	in.Wants = a.wants.of(a.unsettled)
 	in.Armed = a.locked.of(a.unsettled, a.opt.Policy.Closed)
-	in.Quiet = a.readQuiet(in)
-	return in, nil
+	in.Quiet, err = a.readQuiet(in)
+	a.quiet = in.Quiet
+	return in, err
 }
 
 // survey reads links, tables, hooks and, if any NIC is routed, routes.
@@ -154,7 +159,9 @@ func (a *Agent) preview(wants plan.Wants) (plan.Plan, error) {
 	}
 	a.readLock()
 	in.Wants, in.Armed = wants, a.locked.all()
-	in.Quiet = a.readQuiet(in)
+	if in.Quiet, err = a.readQuiet(in); err != nil {
+		return plan.Plan{}, err
+	}
 	return plan.Compute(in), nil
 }
 
@@ -203,23 +210,24 @@ func anyRouted(wants plan.Wants) bool {
 	return false
 }
 
-// readQuiet asks only of the links that berth has to do with.
-func (a *Agent) readQuiet(in plan.Input) map[int]bool {
+// readQuiet asks only of the links that berth has to do with whether the host's
+// IPv6 there is as the binding wants it.
+func (a *Agent) readQuiet(in plan.Input) (map[int]bool, error) {
+	loud, err := a.opt.Links.Loud()
+	if err != nil {
+		return nil, err
+	}
 	quiet := map[int]bool{}
 	for _, l := range in.Links {
-		if a.locked.names[l.Name] || a.concerns(in.Wants, l.Name) {
-			quiet[l.Index] = isQuiet(in.Wants.ByNIC[l.Name], l.Name)
+		w := in.Wants.ByNIC[l.Name]
+		switch {
+		case w != nil && w.Binding.Routed && w.Binding.ServesIPv6():
+			quiet[l.Index] = hostroute.IsPrepared(l.Name)
+		case a.locked.names[l.Name] || a.concerns(in.Wants, l.Name):
+			quiet[l.Index] = !loud[l.Index]
 		}
 	}
-	return quiet
-}
-
-// isQuiet reports whether the host's IPv6 on a port is as its binding wants it.
-func isQuiet(w *plan.Want, name string) bool {
-	if w != nil && w.Binding.Routed && w.Binding.ServesIPv6() {
-		return hostroute.IsPrepared(name)
-	}
-	return link.IsQuiet(name)
+	return quiet, nil
 }
 
 func (a *Agent) concerns(wants plan.Wants, name string) bool {
@@ -228,36 +236,66 @@ func (a *Agent) concerns(wants plan.Wants, name string) bool {
 	return wanted || refused || a.opt.Policy.Manages(name)
 }
 
+// sliceFor is how long a pass brings NICs up before it looks at the world again.
+const sliceFor = time.Second
+
+// putOff is what a pass leaves for the next: of thousands of NICs that come at
+// once, so that whatever happens to another meanwhile is seen.
+type putOff struct {
+	nics map[string]bool // those whose fresh steps are
+	any  bool            // something is: such steps or late ones
+}
+
+// leave reports whether a step is left for the next pass. A NIC that was begun
+// is completed.
+func (l *putOff) leave(s plan.Step, begun string, since time.Duration) bool {
+	if l.nics[s.NIC] {
+		return true
+	}
+	if !s.Fresh && !s.Late || s.NIC == begun || since < sliceFor {
+		return false
+	}
+	l.any = true
+	if s.Fresh {
+		l.nics[s.NIC] = true
+	}
+	return true
+}
+
 // apply makes the steps in order and returns those left for later. A step
 // that fails costs its NIC the steps after it: the NIC stays closed.
-func (a *Agent) apply(steps []plan.Step) (harden []plan.Step) {
+func (a *Agent) apply(steps []plan.Step) (harden []plan.Step, later putOff) {
+	begin, begun := time.Now(), ""
+	later.nics = map[string]bool{}
 	a.applyLock(steps, plan.Arm)
 	for _, s := range steps {
-		if _, failed := a.failed[s.NIC]; failed {
+		_, failed := a.failed[s.NIC]
+		switch {
+		case failed || s.Verb == plan.Arm || s.Verb == plan.Disarm || later.leave(s, begun, time.Since(begin)):
 			continue
-		}
-		switch s.Verb {
-		case plan.Arm, plan.Disarm:
-		case plan.Harden:
+		case s.Verb == plan.Harden:
 			harden = append(harden, s)
-		default:
-			if s.Verb == plan.Hold || s.Verb == plan.Silence || s.Verb == plan.Answer || s.Verb == plan.Forget {
-				delete(a.carried, s.Index) // what the kernel answers then is this process's
-			}
-			err := a.applyStep(s)
-			if s.Verb == plan.Quiet || s.Verb == plan.Prepare {
-				a.tellLoud(s, err)
-				continue
-			}
-			if err != nil {
-				a.fail(s, err)
-				continue
-			}
-			a.note(s)
 		}
+		a.makeStep(s)
 	}
 	a.applyLock(steps, plan.Disarm)
-	return harden
+	return harden, later
+}
+
+// makeStep makes one step and tells what came of it.
+func (a *Agent) makeStep(s plan.Step) {
+	if s.Verb == plan.Hold || s.Verb == plan.Silence || s.Verb == plan.Answer || s.Verb == plan.Forget {
+		delete(a.carried, s.Index) // what the kernel answers then is this process's
+	}
+	err := a.applyStep(s)
+	switch {
+	case s.Verb == plan.Quiet || s.Verb == plan.Prepare:
+		a.tellLoud(s, err)
+	case err != nil:
+		a.fail(s, err)
+	default:
+		a.note(s)
+	}
 }
 
 // tellLoud says once that the host itself can be heard on a port. That is no

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -184,21 +185,42 @@ func (k *Kernel) adoptLinks(index int) error {
 // adoptFilters puts this build's programs into the clsact filters of NICs
 // that have no tcx links, and removes filters left beside complete links.
 func (k *Kernel) adoptFilters() error {
-	return k.eachRules(func(index int, _ *berthNicRules) error {
-		if hung, err := k.hung(index); err != nil || hung {
-			return errors.Join(err, k.removeFilters(index))
-		}
-		have, err := k.filters(index)
-		if err != nil || !have {
-			return ignoreGone(err)
-		}
-		if len(k.old) > 0 { // whose programs had no such note, and left no qdisc behind
-			if err := k.noteQdisc(index); err != nil {
-				return err
-			}
-		}
-		return ignoreGone(k.addFilters(index))
+	var indexes []int
+	err := k.eachRules(func(index int, _ *berthNicRules) error {
+		indexes = append(indexes, index)
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	found, err := ourFilters(indexes...)
+	if err != nil {
+		return err
+	}
+	for index, at := range found {
+		if !at[in] && !at[out] {
+			continue
+		}
+		if err := k.adoptFiltersOf(index, at[in] && at[out]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Kernel) adoptFiltersOf(index int, complete bool) error {
+	if hung, err := k.hung(index); err != nil || hung {
+		return errors.Join(err, k.removeFilters(index))
+	}
+	if !complete {
+		return nil
+	}
+	if len(k.old) > 0 { // whose programs had no such note, and left no qdisc behind
+		if err := k.noteQdisc(index); err != nil {
+			return err
+		}
+	}
+	return ignoreGone(k.replaceFilters(index))
 }
 
 // ignoreGone makes nothing of an error that only says the device is gone.
@@ -234,6 +256,9 @@ func (k *Kernel) attachTCX(index int) error {
 // The last unpinning detaches, too, but later, in a worker of the kernel: the
 // caller of a release would find the NIC closed for a moment yet.
 func (k *Kernel) dropLinks(index int) error {
+	if !k.hasPin(index) {
+		return nil
+	}
 	pins, err := k.openPins(index)
 	errs := []error{err}
 	for d := range directions {
@@ -247,6 +272,16 @@ func (k *Kernel) dropLinks(index int) error {
 	return errors.Join(errs...)
 }
 
+// hasPin costs less than to open them: most NICs that get a guard have none.
+func (k *Kernel) hasPin(index int) bool {
+	for d := range directions {
+		if _, err := os.Lstat(k.pin(d, index)); !errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
 // addFilters hangs both programs on the device's clsact qdisc, replacing in
 // place filters of ours that are there. It costs microseconds, where a tcx
 // link waits for two RCU grace periods.
@@ -256,7 +291,7 @@ func (k *Kernel) addFilters(index int) error {
 	}}
 	switch err := k.nl.QdiscAdd(q); {
 	case errors.Is(err, unix.EEXIST):
-		if err := k.checkClsact(index); err != nil {
+		if err := checkClsact(index); err != nil {
 			return err
 		}
 	case err != nil:
@@ -266,86 +301,31 @@ func (k *Kernel) addFilters(index int) error {
 			return err
 		}
 	}
-	for d := range directions {
-		if err := k.nl.FilterReplace(k.filter(d, index)); err != nil {
-			return fmt.Errorf("add filter %s: %w", directions[d].filter, err)
-		}
-	}
-	return nil
+	return k.replaceFilters(index)
 }
 
 // errIngress says that somebody else's ingress qdisc is where ours would be.
 var errIngress = errors.New("the device has an ingress qdisc, which leaves no room for clsact")
 
 // checkClsact tells a clsact qdisc from the older ingress kind, on which both
-// hooks would be one: the second program would replace the first.
-func (k *Kernel) checkClsact(index int) error {
-	qs, err := k.nl.QdiscList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}})
+// hooks would be one: the second program would replace the first. It asks for
+// the one qdisc, since a dump is of all devices, whichever one is named.
+func checkClsact(index int) error {
+	req := nl.NewNetlinkRequest(unix.RTM_GETQDISC, unix.NLM_F_ECHO)
+	req.AddData(&nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(index), Parent: netlink.HANDLE_INGRESS})
+	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWQDISC)
 	if err != nil {
-		return fmt.Errorf("list qdiscs: %w", err)
+		return fmt.Errorf("read the ingress qdisc: %w", err)
 	}
-	for _, q := range qs {
-		if q.Attrs().Parent == netlink.HANDLE_INGRESS && q.Type() == "ingress" {
-			return errIngress
-		}
-	}
-	return nil
-}
-
-// filterHandle is unlikely to be anybody else's, so that a replace is of ours only.
-const filterHandle = 0xbe47
-
-func (k *Kernel) filter(dir, index int) *netlink.BpfFilter {
-	return &netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: index, Parent: directions[dir].parent, Handle: filterHandle, Protocol: unix.ETH_P_ALL, Priority: 1,
-		},
-		Fd: k.program(dir).FD(), Name: directions[dir].filter, DirectAction: true,
-	}
-}
-
-// filters reports whether both of our filters are on the device.
-func (k *Kernel) filters(index int) (bool, error) {
-	for d := range directions {
-		ours, _, err := k.listFilters(index, d)
-		if err != nil || !ours {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// listFilters reports whether our filter is at the hook, and how many others.
-func (k *Kernel) listFilters(index, dir int) (ours bool, others int, err error) {
-	dev := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
-	fs, err := k.nl.FilterList(dev, directions[dir].parent)
-	if err != nil {
-		return false, 0, ignoreGone(err)
-	}
-	for _, f := range fs {
-		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == directions[dir].filter {
-			ours = true
-			continue
-		}
-		others++
-	}
-	return ours, others, nil
-}
-
-// removeFilters takes our filters away. The qdisc stays: adding one or removing
-// it, the kernel deactivates the device for some milliseconds (qdisc_graft), and
-// whatever goes to the guest meanwhile is lost.
-func (k *Kernel) removeFilters(index int) error {
-	for d := range directions {
-		ours, _, err := k.listFilters(index, d)
+	for _, m := range msgs {
+		attrs, err := nl.ParseRouteAttr(m[nl.SizeofTcMsg:])
 		if err != nil {
-			return err
+			return fmt.Errorf("read the ingress qdisc: %w", err)
 		}
-		if !ours {
-			continue
-		}
-		if err := k.nl.FilterDel(k.filter(d, index)); ignoreGone(err) != nil {
-			return fmt.Errorf("remove filter %s: %w", directions[d].filter, err)
+		for _, a := range attrs {
+			if a.Attr.Type == nl.TCA_KIND && nl.BytesToString(a.Value) == "ingress" {
+				return errIngress
+			}
 		}
 	}
 	return nil
@@ -370,10 +350,8 @@ func (k *Kernel) removeQdisc(index int) error {
 	if err := os.Remove(k.madeQdisc(index)); err != nil {
 		return ignoreMissingPin(err)
 	}
-	for d := range directions {
-		if ours, others, err := k.listFilters(index, d); err != nil || ours || others > 0 {
-			return err
-		}
+	if free, err := k.noFilters(index); err != nil || !free {
+		return err
 	}
 	q := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,

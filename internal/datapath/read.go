@@ -16,11 +16,7 @@ import (
 
 // Installed reads back what the kernel holds, ordered by ifindex.
 func (k *Kernel) Installed() ([]plan.Installed, error) {
-	found := map[int]plan.Installed{}
-	err := k.eachRules(func(index int, v *berthNicRules) error {
-		found[index] = plan.Installed{Index: index, Name: nameOf(v), Digest: v.Digest}
-		return nil
-	})
+	found, err := k.Ruled()
 	if err != nil {
 		return nil, err
 	}
@@ -33,10 +29,19 @@ func (k *Kernel) Installed() ([]plan.Installed, error) {
 			found[index] = plan.Installed{Index: index}
 		}
 	}
+	indexes := make([]int, 0, len(found))
+	for index := range found {
+		indexes = append(indexes, index)
+	}
+	attached, err := k.attachedAll(indexes)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]plan.Installed, 0, len(found))
 	for index, in := range found {
-		if err := k.readAttachment(&in, pins[index]); err != nil {
-			return nil, fmt.Errorf("read attachment of ifindex %d: %w", index, err)
+		in.Attach = attached[index]
+		if err := k.readFate(&in, pins[index]); err != nil {
+			return nil, err
 		}
 		all = append(all, in)
 	}
@@ -62,37 +67,68 @@ func (k *Kernel) InstalledOn(index int) (in plan.Installed, ok bool, err error) 
 	if v == nil && !pinned {
 		return in, false, nil
 	}
-	if err := k.readAttachment(&in, pinned); err != nil {
-		return in, false, fmt.Errorf("read attachment of ifindex %d: %w", index, err)
+	if in.Attach, err = k.attached(index); err == nil {
+		err = k.readFate(&in, pinned)
 	}
-	return in, true, nil
+	return in, err == nil, err
 }
 
-func (k *Kernel) readAttachment(in *plan.Installed, pinned bool) (err error) {
-	if in.Attach, err = k.attached(in.Index); err != nil || !pinned || in.Attach == plan.TCX {
-		return err
+// readFate finds out what has become of a device whose programs do not hang.
+func (k *Kernel) readFate(in *plan.Installed, pinned bool) error {
+	if !pinned || in.Attach == plan.TCX {
+		return nil
 	}
 	alive, err := k.alive(in.Index)
+	if err != nil {
+		return fmt.Errorf("read attachment of ifindex %d: %w", in.Index, err)
+	}
 	in.Moved = alive
 	in.Gone = !alive && in.Attach == plan.Detached
-	return err
+	return nil
+}
+
+// Ruled reads back, by ifindex, for whom there are rules, but not whether their
+// programs hang on a device.
+func (k *Kernel) Ruled() (map[int]plan.Installed, error) {
+	found := map[int]plan.Installed{}
+	err := k.eachRules(func(index int, v *berthNicRules) error {
+		found[index] = plan.Installed{Index: index, Name: nameOf(v), Digest: v.Digest}
+		return nil
+	})
+	return found, err
 }
 
 // attached asks the kernel how the guard hangs on the device of this
 // namespace that has the ifindex.
 func (k *Kernel) attached(index int) (plan.Attach, error) {
-	hung, err := k.hung(index)
+	all, err := k.attachedAll([]int{index})
+	return all[index], err
+}
+
+func (k *Kernel) attachedAll(indexes []int) (map[int]plan.Attach, error) {
+	all := make(map[int]plan.Attach, len(indexes))
+	var rest []int
+	for _, index := range indexes {
+		hung, err := k.hung(index)
+		if err != nil {
+			return nil, fmt.Errorf("read links of ifindex %d: %w", index, err)
+		}
+		if hung {
+			all[index] = plan.TCX
+		} else {
+			rest = append(rest, index)
+		}
+	}
+	found, err := ourFilters(rest...)
 	if err != nil {
-		return plan.Detached, err
+		return nil, err
 	}
-	if hung {
-		return plan.TCX, nil
+	for index, at := range found {
+		if at[in] && at[out] {
+			all[index] = plan.Clsact
+		}
 	}
-	have, err := k.filters(index)
-	if err != nil || !have {
-		return plan.Detached, err
-	}
-	return plan.Clsact, nil
+	return all, nil
 }
 
 func (k *Kernel) eachRules(f func(index int, v *berthNicRules) error) error {

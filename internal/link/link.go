@@ -45,17 +45,21 @@ const maxDumps = 20
 // order. It costs two requests however many links there are. A dump that
 // changes interrupted is not a set, so it is made again.
 func (*Watcher) Dump() ([]plan.Link, error) {
-	var err error
+	links, err := whole(dump)
+	if err != nil {
+		return nil, fmt.Errorf("dump links: %w", err)
+	}
+	return links, nil
+}
+
+// whole makes a dump again that changes have interrupted.
+func whole[T any](dump func() (T, error)) (all T, err error) {
 	for range maxDumps {
-		var links []plan.Link
-		if links, err = dump(); err == nil {
-			return links, nil
-		}
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+		if all, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
 		}
 	}
-	return nil, fmt.Errorf("dump links: %w", err)
+	return all, err
 }
 
 func dump() ([]plan.Link, error) {

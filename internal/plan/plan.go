@@ -216,15 +216,17 @@ func (c *computation) serve(l Link, w *Want) {
 	if answers && rulesChange {
 		c.step(Step{Verb: Hold, NIC: l.Name, Index: l.Index})
 	}
-	c.quiet(l, hush(w.Binding))
+	fresh := have.Digest == 0 && !answers
+	c.quiet(l, hush(w.Binding), fresh)
 	if rulesChange || have.Attach == Detached {
-		c.step(Step{Verb: Guard, NIC: l.Name, Index: l.Index, Rules: &rules, Note: guardNote(have)})
+		c.step(Step{Verb: Guard, NIC: l.Name, Index: l.Index, Rules: &rules, Note: guardNote(have), Fresh: fresh})
 	}
 	c.route(l, w.Binding)
 	if why != reason.None {
 		c.wait(l.Name, why, "") // IPv6 is answered all the same
 	}
 	if answering != answer.Digest || rulesChange {
+		answer.Fresh = fresh
 		c.step(answer)
 	}
 	c.harden(l, have)
@@ -292,9 +294,9 @@ func isFormer(have Installed, l Link) bool {
 	return have.Gone || have.Moved || have.Attach == Detached && have.Name != l.Name
 }
 
-func (c *computation) quiet(l Link, how Verb) {
+func (c *computation) quiet(l Link, how Verb, fresh bool) {
 	if !c.in.Quiet[l.Index] {
-		c.step(Step{Verb: how, NIC: l.Name, Index: l.Index})
+		c.step(Step{Verb: how, NIC: l.Name, Index: l.Index, Fresh: fresh && !l.Up, Late: l.Up})
 	}
 }
 
@@ -348,7 +350,7 @@ func (c *computation) close(l Link, have Installed, hush Verb) {
 	closed := guard.ClosedRules()
 	c.silence(l.Name, l.Index)
 	c.unroute(l.Name, l.Index)
-	c.quiet(l, hush)
+	c.quiet(l, hush, false)
 	if have.Digest != c.closed || have.Attach == Detached {
 		c.step(Step{Verb: Close, NIC: l.Name, Index: l.Index, Rules: &closed})
 	}

@@ -87,14 +87,27 @@ func (c *computation) keeps(l Link) bool {
 	return !c.routed[l.Index] && !unrouted && len(c.in.Routed[l.Index].Routes) > 0
 }
 
-// compareSteps puts those by verb; of links that exchange routes, the ones that
-// lose some come first, for a route is not taken from another link.
+// compareSteps puts those by verb, and the fresh ones, as they are, behind the
+// answers of all others, with the late ones behind them; of links that exchange
+// routes, the ones that lose some come first, for a route is not taken from
+// another link.
 func compareSteps(a, b Step) int {
-	if c := cmp.Compare(a.Verb, b.Verb); c != 0 || a.loses == b.loses {
+	if c := cmp.Compare(a.rank(), b.rank()); c != 0 || a.loses == b.loses {
 		return c
 	}
 	if a.loses {
 		return -1
 	}
 	return 1
+}
+
+func (s *Step) rank() int {
+	const ranks = 3 // of a verb: its own, and two behind it
+	switch {
+	case s.Late:
+		return ranks*int(Answer) + 2
+	case s.Fresh:
+		return ranks*int(Answer) + 1
+	}
+	return ranks * int(s.Verb)
 }

@@ -2,12 +2,14 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/reason"
 	"github.com/berth-net/berth/internal/route"
 )
 
@@ -17,7 +19,8 @@ type Verb uint8
 // The verbs. A NIC's frames are never answered under rules other than the
 // ones in force: Hold keeps its messages back while Guard changes them, and
 // Answer lets them go again. A step that fails costs its NIC the later ones, so
-// routes, which others may hold, come after Close and Answer.
+// routes, which others may hold, come after Close and Answer. A NIC that had
+// nothing has nothing that another could get: see Step.Fresh.
 const (
 	Arm     Verb = iota // the second lock closes the name until the guard's mark opens it
 	Hold                // keep the NIC's messages while its rules change
@@ -48,6 +51,14 @@ type Step struct {
 	Rules *guard.Rules
 	Note  string
 
+	// Fresh marks what a NIC with nothing installed is brought up by, Quiet to
+	// Answer. These steps come NIC by NIC, behind all that take something from
+	// others: of thousands of guests the first need not wait for the last.
+	Fresh bool
+	// Late marks Quiet and Prepare of a link that is up: the host may have been
+	// heard there already, so no answer waits for the milliseconds they take.
+	Late bool
+
 	// Of Route; of Sweep the rules and proxy entries that go:
 	Want  route.Want
 	loses bool // something is taken away, which another NIC may get
@@ -72,6 +83,14 @@ func (s *Step) answerDigest(binding uint64) uint64 {
 		binding = (binding ^ uint64(b)) * prime
 	}
 	return max(binding, 1)
+}
+
+// PutOff takes the NICs out of a plan whose fresh steps are left for the next.
+func (p *Plan) PutOff(nics map[string]bool) {
+	maps.DeleteFunc(p.Served, func(_ int, h Held) bool { return nics[h.NIC] })
+	for _, name := range sortedKeys(nics) {
+		p.Waits = append(p.Waits, Wait{NIC: name, Reason: reason.WaitTurn})
+	}
 }
 
 // String is the step as logs, golden files and `berth plan` show it.

@@ -93,4 +93,5 @@ var infos = [...]Info{
 	{WaitMoved, "moved", "the interface was moved to another network namespace", "plan"},
 	{WaitServerID, "no-server-id", "server-id is `interface` and the interface has no IPv4 address", "plan"},
 	{WaitHook, "hook", "a site's hook before the change has failed or is still running", "plan"},
+	{WaitTurn, "turn", "many NICs are being brought up, and others come first", "plan"},
 }

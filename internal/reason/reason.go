@@ -123,6 +123,7 @@ const (
 	WaitMoved       Reason = 104 // the interface was moved to another namespace
 	WaitServerID    Reason = 105 // the chosen server identifier has no address yet
 	WaitHook        Reason = 106 // a hook before the change has not succeeded
+	WaitTurn        Reason = 107 // many are brought up, and others come first
 )
 
 // Info is one row of the list.

@@ -6,11 +6,11 @@
 package source
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
@@ -70,17 +70,42 @@ func EncodeLastGood(bindings []nic.Binding) ([]byte, error) {
 // DecodeLastGood returns the bindings by NIC, as the named source's. A binding
 // of a version with other rules is left out: its declaration is read anyway.
 func DecodeLastGood(source string, data []byte) (map[string]nic.Binding, error) {
-	header, body, _ := strings.Cut(string(data), "\n")
-	sum := sha256.Sum256([]byte(body))
-	if header != lastGoodHeader+hex.EncodeToString(sum[:]) {
-		return nil, errors.New("the digest does not fit")
-	}
-	var list []lastGood
-	if err := json.Unmarshal([]byte(body), &list); err != nil {
+	l, err := ReadLastGood(data)
+	if err != nil {
 		return nil, err
 	}
-	last := make(map[string]nic.Binding, len(list))
-	for _, c := range list {
+	return l.Bindings(source, func(string, string) bool { return true }), nil
+}
+
+// LastGood is what EncodeLastGood made, found sound. Of many thousands of
+// bindings few are ever needed, and to read them all takes seconds.
+type LastGood []lastGood
+
+// ReadLastGood fails if a byte is not as EncodeLastGood made it.
+func ReadLastGood(data []byte) (LastGood, error) {
+	header, body, _ := bytes.Cut(data, []byte("\n"))
+	sum := sha256.Sum256(body)
+	if string(header) != lastGoodHeader+hex.EncodeToString(sum[:]) {
+		return nil, errors.New("the digest does not fit")
+	}
+	var list LastGood
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// Bindings returns those wanted, as DecodeLastGood does. file is where one was
+// declared.
+func (l LastGood) Bindings(source string, wanted func(file, nic string) bool) map[string]nic.Binding {
+	last := map[string]nic.Binding{}
+	for _, c := range l {
+		var whose struct {
+			NIC string `json:"nic"`
+		}
+		if err := json.Unmarshal(c.Binding, &whose); err != nil || !wanted(c.File, whose.NIC) {
+			continue
+		}
 		r := manifest.Resolved(c.File, c.Binding)
 		if len(r.Problems) > 0 || len(r.Bindings) != 1 {
 			continue
@@ -89,5 +114,5 @@ func DecodeLastGood(source string, data []byte) (map[string]nic.Binding, error) 
 		b.Origin = nic.Origin{Source: source, File: c.File, Line: c.Line}
 		last[b.NIC] = b
 	}
-	return last, nil
+	return last
 }

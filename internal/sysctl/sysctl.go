@@ -55,8 +55,25 @@ func (f Family) Get(iface, name string) (string, error) {
 	if err := checkPath(iface); err != nil {
 		return "", err
 	}
-	b, err := os.ReadFile(f.path(iface, name))
-	return strings.TrimSpace(string(b)), err
+	b := make([]byte, longest)
+	n, err := at(f.path(iface, name), unix.O_RDONLY, func(fd int) (int, error) { return unix.Read(fd, b) })
+	return strings.TrimSpace(string(b[:max(n, 0)])), err
+}
+
+// longest is more than a value takes.
+const longest = 256
+
+// at opens one of the kernel's files, which never wait, and without what os
+// does for files that may: there are three of them for each of many interfaces.
+func at(path string, flags int, do func(fd int) (int, error)) (n int, err error) {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	if n, err = do(fd); err != nil {
+		err = &os.PathError{Op: "access", Path: path, Err: err}
+	}
+	return n, errors.Join(err, unix.Close(fd))
 }
 
 // Has reports whether an interface is there and holds a setting.
@@ -72,14 +89,14 @@ func (f Family) Set(iface string, s Setting) error {
 	if err := CheckName(iface); err != nil {
 		return err
 	}
-	if f.Has(iface, s) {
-		return nil
-	}
 	// No O_CREATE: a missing file must stay missing wherever procfs is not.
-	file, err := os.OpenFile(f.path(iface, s.Name), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(s.Value)
-	return errors.Join(err, file.Close())
+	_, err := at(f.path(iface, s.Name), unix.O_RDWR, func(fd int) (int, error) {
+		b := make([]byte, longest)
+		n, err := unix.Read(fd, b)
+		if err == nil && strings.TrimSpace(string(b[:n])) == s.Value {
+			return n, nil
+		}
+		return unix.Pwrite(fd, []byte(s.Value), 0)
+	})
+	return err
 }

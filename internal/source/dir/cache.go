@@ -13,22 +13,43 @@ import (
 // broken in the meantime does not cost its NIC's address.
 type cache struct {
 	kept    disk.Kept
+	before  source.LastGood    // what was in force before the start, until the first reading
 	damaged []manifest.Problem // found at the start; told as long as we run
 	failed  []manifest.Problem // of the last write
 }
 
-// load returns what was in force. A cache that is not exactly what was
+// load takes up what was in force. A cache that is not exactly what was
 // written is set aside and nothing of it is used.
-func (c *cache) load(name string) map[string]nic.Binding {
-	var last map[string]nic.Binding
+func (c *cache) load() {
 	err := c.kept.Load(func(data []byte) (err error) {
-		last, err = source.DecodeLastGood(name, data)
+		c.before, err = source.ReadLastGood(data)
 		return err
 	})
 	if err != nil {
 		c.damaged = c.problem("the last good versions: %v", err)
 	}
-	return last
+}
+
+// take returns, once, those of what was in force that merge can need beside a
+// reading: none where all can be read and nothing is wrong.
+func (c *cache) take(name string, r reading) map[string]nic.Binding {
+	before := c.before
+	c.before = nil
+	all := r.failed != nil || r.missing
+	broken, named := map[string]bool{}, map[string]bool{}
+	for _, f := range r.files {
+		if len(f.result.Problems) == 0 {
+			continue
+		}
+		broken[f.path] = true
+		for _, n := range f.result.Names {
+			named[n] = true
+		}
+	}
+	if !all && len(broken) == 0 {
+		return nil
+	}
+	return before.Bindings(name, func(file, nic string) bool { return all || broken[file] || named[nic] })
 }
 
 func (c *cache) problem(format string, args ...any) []manifest.Problem {

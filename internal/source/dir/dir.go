@@ -44,7 +44,7 @@ type Source struct {
 	name    string
 	format  func() format
 	refresh chan chan struct{}
-	last    map[string]nic.Binding // by NIC: in force since the last read
+	last    map[string]nic.Binding // by NIC: in force since the last read; nil before the first
 	cache   cache
 	files   map[string]parsed // by path: what unchanged files said
 
@@ -109,6 +109,9 @@ func (s *Source) Run(ctx context.Context, publish func(source.Update)) error {
 		// the next one.
 		w.arm()
 		publish(s.read())
+		if s.keep() {
+			publish(s.prev)
+		}
 		if asked != nil {
 			close(asked)
 		}
@@ -135,20 +138,22 @@ func (s *Source) Check() source.Update {
 func (s *Source) start() {
 	s.files = map[string]parsed{}
 	s.cache = cache{kept: disk.Kept{Path: s.Cache}}
-	s.last = s.cache.load(s.name)
+	s.cache.load()
 }
 
 // read reads everything once and decides.
 func (s *Source) read() source.Update {
 	f := s.format()
 	r := s.scan(f)
+	if s.last == nil {
+		s.last = s.cache.take(s.name, r)
+	}
 	m := merge(s.last, r)
 	s.last = m.good
 	u := source.Update{Source: s.name, Path: s.Path, Networks: f.networks, Warnings: r.warnings}
 	u.Bindings = slices.SortedFunc(maps.Values(m.good), byName)
 	u.Stale = m.stale
 	u.Problems = append(f.problems, m.problems...)
-	s.cache.store(u.Bindings)
 	u.Problems = slices.Concat(u.Problems, s.cache.damaged, s.cache.failed)
 	u.Generation = s.prev.Generation
 	if u.Generation == 0 || !sameContent(&u, &s.prev) {
@@ -156,6 +161,19 @@ func (s *Source) read() source.Update {
 	}
 	s.prev = u
 	return u
+}
+
+// keep keeps what is in force over a restart; nobody waits for that. It reports
+// whether there is news of it to publish.
+func (s *Source) keep() (news bool) {
+	before := s.cache.failed
+	s.cache.store(s.prev.Bindings)
+	if slices.Equal(before, s.cache.failed) {
+		return false
+	}
+	s.prev.Problems = append(slices.Clip(s.prev.Problems[:len(s.prev.Problems)-len(before)]), s.cache.failed...)
+	s.prev.Generation++
+	return true
 }
 
 func sameContent(a, b *source.Update) bool {

@@ -53,6 +53,13 @@ func (s *site) restart() {
 	s.start()
 }
 
+// read is a turn of Run: what was published last.
+func (s *site) read() source.Update {
+	s.Source.read()
+	s.keep()
+	return s.prev
+}
+
 func (s *site) path(name string) string { return filepath.Join(s.Path, name) }
 
 func (s *site) write(name, text string) {

@@ -103,8 +103,8 @@ func TestBindingFilesComeAndGo(t *testing.T) {
 
 func TestBindingFileOfAnotherIsRefused(t *testing.T) {
 	s := newNFDHCPDSite(t, true)
-	s.write("tap0", 10)
-	must(t, os.Chmod(s.dir+"/tap0", 0o666))
+	elsewhere := filepath.Dir(s.dir) + "/tap0" // it must not be seen before
+	must(t, os.WriteFile(elsewhere, []byte(tapFile("tap0", 10)), 0o600), os.Chmod(elsewhere, 0o666), os.Rename(elsewhere, s.dir+"/tap0"))
 	s.says("")
 	must(t, os.Chmod(s.dir+"/tap0", 0o644))
 	s.says("tap0=203.0.113.10")
