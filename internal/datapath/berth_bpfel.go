@@ -207,7 +207,7 @@ type berthNicRules struct {
 	Burst    uint32
 	Nmacs    uint8
 	Nip4     uint8
-	Ntypes   uint8
+	Npeers   uint8
 	Nip6     uint8
 	Nlocals  uint8
 	Nanswer4 uint8
@@ -266,7 +266,7 @@ type berthNicRules struct {
 	Nvlans   uint8
 	Nvrids4  uint8
 	Nvrids6  uint8
-	Npeers   uint8
+	Ntypes   uint8
 	Nformer4 uint8
 	Pad      [3]uint8
 	Peers    [9]struct {

@@ -131,10 +131,13 @@ func markOf(t table) uint32 {
 func patternsOf(t table) []string {
 	var out []string
 	for _, r := range t.Chains[1].Rules {
-		for _, e := range r.exprs {
-			if c, ok := e.(*expr.Cmp); ok {
-				out = append(out, strings.TrimRight(string(c.Data), "\x00")+"*")
-			}
+		if len(r.exprs) < 2 {
+			continue
+		}
+		m, _ := r.exprs[0].(*expr.Meta)
+		c, ok := r.exprs[1].(*expr.Cmp)
+		if ok && m != nil && m.Key == expr.MetaKeyIIFNAME {
+			out = append(out, strings.TrimRight(string(c.Data), "\x00")+"*")
 		}
 	}
 	return out

@@ -36,7 +36,8 @@ import (
 // lock that a frame was examined. It lives from the NIC's tc hook to the
 // lock's own rule a few instructions later, which clears it, so it can't meet
 // the marks of others; the configuration may choose another bit for a program
-// at the same hook that uses this one.
+// at the same hook that uses this one. A frame that has this bit alone at an
+// unmanaged port of a bridge loses it there.
 const DefaultMark uint32 = 0x0800_0000
 
 // TableName is the name of our table in each of the families bridge, inet and

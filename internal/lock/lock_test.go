@@ -153,7 +153,7 @@ func TestDiff(t *testing.T) {
 		},
 		{
 			"another mark", tables(base), with(base, func(d *Desired) { d.Mark = 2 }),
-			"bridge: rules(check)\ninet: rules(check)\narp: rules(check)\n",
+			"bridge: rules(check) rules(prerouting)\ninet: rules(check)\narp: rules(check)\n",
 		},
 	} {
 		if diff := cmp.Diff(c.text, say(diff(c.have, tables(c.want)))); diff != "" {

@@ -246,16 +246,18 @@ func TestKernelBridge(t *testing.T) {
 }
 
 // TestKernelOtherMarksLive: the guard's bit is taken out of a mark, the rest
-// of which is somebody else's and stays.
+// of which is somebody else's and stays. Of an unmanaged port all of it stays.
 func TestKernelOtherMarksLive(t *testing.T) {
 	s := newSite(t)
-	s.plug(t, "tap7")
 	const bit, others = 0x400, 0x12
 	apply(t, open(t, s.host), Desired{Mark: bit, Names: []string{"tap7"}, Patterns: []string{"tap*"}})
-	guard(t, s.host, "tap7", bit|others)
-	f := s.send(t, "tap7")
-	if got := s.uplink.Wait(time.Second, "the frame", same(f)); got.Mark != others {
-		t.Errorf("mark is %#x behind the lock, want %#x", got.Mark, others)
+	for name, want := range map[string]uint32{"tap7": others, "eth7": bit | others} {
+		s.plug(t, name)
+		guard(t, s.host, name, bit|others)
+		f := s.send(t, name)
+		if got := s.uplink.Wait(2*time.Second, "the frame", same(f)); got.Mark != want {
+			t.Errorf("mark of a frame of %s is %#x behind the lock, want %#x", name, got.Mark, want)
+		}
 	}
 }
 

@@ -6,8 +6,9 @@
  *               before any bridge sees it, marks what passes;
  *   to_guest    keeps foreign DHCP servers away from the guest.
  *
- * Every byte is read with bpf_skb_load_bytes, never through skb->data: the
- * guest chooses how much of a frame is linear (virtio_net_hdr.hdr_len).
+ * Every byte is read with bpf_skb_load_bytes, never through skb->data (but for
+ * the shortcut): the guest chooses how much of a frame is linear
+ * (virtio_net_hdr.hdr_len).
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -145,6 +146,7 @@ static __always_inline int is_asked(const struct __sk_buff *skb)
 #include "parse.h"
 #include "parse6.h"
 #include "judge.h"
+#include "shortcut.h"
 
 /* Keeps the compiler from knowing a value, or it folds two bounds into one
  * that the verifier cannot read. */
@@ -286,34 +288,25 @@ static __always_inline int take(struct __sk_buff *skb, const struct nic_rules *r
 #include "arp.h"
 #include "nd.h"
 
-/* frame_of notes the tag that the kernel has moved out of the frame. */
-static __always_inline struct frame frame_of(struct __sk_buff *skb)
-{
-	struct frame f = {.skb = skb, .len = skb->len, .tagged = !!skb->vlan_present};
-
-	if (f.tagged && skb->vlan_proto == bpf_htons(0x8100))
-		f.vid = skb->vlan_tci & 0xfff;
-	return f;
-}
-
 SEC("tc")
 int from_guest(struct __sk_buff *skb)
 {
-	struct frame f = frame_of(skb);
 	__u32 key = skb->ifindex;
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
-	struct verdict v;
+	struct verdict v = {};
 
 	if (!r || !s)
 		return VERDICT_DROP;
-	v = judge_from_guest(r, &f);
-	if (v.action == DROP)
-		return drop(skb, s, v.reason);
-	audit(skb, s, v.audited);
-	if (v.action == TAKE) {
-		bpf_tail_call(skb, &answerers, v.reason - REASON_DHCP4);
-		return take(skb, r, s, v.reason);
+	if (!surely_from_guest(skb, r)) {
+		judge_from_guest(skb, r, &v);
+		if (v.action == DROP)
+			return drop(skb, s, v.reason);
+		audit(skb, s, v.audited);
+		if (v.action == TAKE) {
+			bpf_tail_call(skb, &answerers, v.reason - REASON_DHCP4);
+			return take(skb, r, s, v.reason);
+		}
 	}
 	if (is_asked(skb))
 		return VERDICT_NEXT;
@@ -325,21 +318,22 @@ int from_guest(struct __sk_buff *skb)
 SEC("tc")
 int to_guest(struct __sk_buff *skb)
 {
-	struct frame f = frame_of(skb);
 	__u32 key = skb->ifindex;
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
-	struct verdict v;
+	struct verdict v = {};
 
 	/* The mark stays: while filters give way to links both are there. */
 	if (skb->mark == REPLY_MARK && skb->ingress_ifindex == skb->ifindex)
 		return VERDICT_NEXT;
 	if (!r || !s)
 		return VERDICT_DROP;
-	v = judge_to_guest(r, &f);
-	if (v.action == DROP)
-		return drop(skb, s, v.reason);
-	audit(skb, s, v.audited);
+	if (!surely_to_guest(skb, r)) {
+		judge_to_guest(skb, r, &v);
+		if (v.action == DROP)
+			return drop(skb, s, v.reason);
+		audit(skb, s, v.audited);
+	}
 	if (is_asked(skb))
 		return VERDICT_NEXT;
 	add(&s->to_guest);

@@ -98,7 +98,7 @@ struct nic_rules {
 	__u32 flags;
 	__be32 set;
 	__u32 burst;
-	__u8 nmacs, nip4, ntypes, nip6;
+	__u8 nmacs, nip4, npeers, nip6;
 	__u8 nlocals, nanswer4, nanswer6, nrouters;
 	__u32 segment; /* where link-locals are told apart */
 	struct ip4_net ip4[MAX_IP4];
@@ -112,7 +112,7 @@ struct nic_rules {
 	__u16 types[MAX_TYPES];
 	__u16 vlans[MAX_VLANS];
 	__u8 vrids4[MAX_VRIDS], vrids6[MAX_VRIDS];
-	__u8 nvlans, nvrids4, nvrids6, npeers, nformer4, pad[3];
+	__u8 nvlans, nvrids4, nvrids6, ntypes, nformer4, pad[3];
 	struct mac_range peers[MAX_PEERS];
 	__u8 name[16];
 };

@@ -17,6 +17,16 @@ struct frame {
 	__u8 tagged, llc, too_deep, truncated;
 };
 
+/* frame_of notes the tag that the kernel has moved out of the frame. */
+static __always_inline struct frame frame_of(struct __sk_buff *skb)
+{
+	struct frame f = {.skb = skb, .len = skb->len, .tagged = !!skb->vlan_present};
+
+	if (f.tagged && skb->vlan_proto == bpf_htons(0x8100))
+		f.vid = skb->vlan_tci & 0xfff;
+	return f;
+}
+
 struct ip4 {
 	__u8 truncated, bad, proto, more, ports, hidden, kind;
 	__u32 ihl;
