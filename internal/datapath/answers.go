@@ -68,11 +68,18 @@ const (
 // dataBytes is how much of options one NIC's answers of a protocol may take.
 const dataBytes = 1024
 
-// enableAnswers puts this build's programs where from_guest looks for them.
+// taken is how many things a frame can be taken for, TAKEN in bpf/berth.h.
+const taken = 8
+
+// enableAnswers puts this build's programs where from_guest and to_guest look
+// for them.
 func (k *Kernel) enableAnswers() error {
-	have := k.progs.answerers()
+	have := map[uint32]*ebpf.Program{taken: k.progs.FromGuest, taken + 1: k.progs.ToGuest}
+	for why, p := range k.progs.answerers() {
+		have[uint32(why-reason.DHCP4)] = p
+	}
 	for i := range k.maps.Answerers.MaxEntries() {
-		p, ok := have[reason.DHCP4+reason.Reason(i)]
+		p, ok := have[i]
 		if !ok {
 			if err := ignoreMissing(k.maps.Answerers.Delete(i)); err != nil {
 				return fmt.Errorf("remove answerer %d: %w", i, err)
@@ -89,14 +96,19 @@ func (k *Kernel) enableAnswers() error {
 // Answer lets the kernel answer a NIC. What does not fit its tables is handed
 // up as before; that is no error.
 func (k *Kernel) Answer(index int, a Answers) error {
-	k.stamp = max(k.stamp+1, uint64(sinceBoot())) // pins outlive the process, but no boot
-	at := place{uint32(index), k.stamp}
+	at := place{uint32(index), k.nextStamp()}
 	return errors.Join(
 		putAnswer(k.maps.Answers4, at, a.DHCP4, encodeAnswer4),
 		putAnswer(k.maps.Answers6, at, a.DHCP6, encodeAnswer6),
 		putAnswer(k.maps.AnswersARP, at, a.ARP, encodeARP),
 		putAnswer(k.maps.AnswersND, at, a.ND, encodeND),
 	)
+}
+
+// nextStamp tells a table's value from all others.
+func (k *Kernel) nextStamp() uint64 {
+	k.stamp = max(k.stamp+1, uint64(sinceBoot())) // pins outlive the process, but no boot
+	return k.stamp
 }
 
 // place is where answers are put, and what tells them from all others.

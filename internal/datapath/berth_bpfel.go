@@ -199,6 +199,7 @@ type berthNdAnswers struct {
 
 type berthNicRules struct {
 	_        structs.HostLayout
+	Stamp    uint64
 	Digest   uint64
 	CostNs   uint64
 	Macs     [16]uint64

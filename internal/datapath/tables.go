@@ -51,6 +51,7 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err != nil {
 		return err
 	}
+	v.Stamp = k.nextStamp()
 	old, err := k.lookupRules(key)
 	if err != nil {
 		return err

@@ -123,11 +123,11 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* The programs that answer, by what a frame was taken for. Where there is none
- * the frame is handed up. */
+/* The programs that answer, by what a frame was taken for; where there is none
+ * the frame is handed up. Behind them the guard's own, to judge a frame again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, TAKEN);
+	__uint(max_entries, AGAIN_TO + 1);
 	__type(key, __u32);
 	__type(value, __u32);
 } answerers SEC(".maps");
@@ -141,6 +141,21 @@ const struct exchange *unused_exchange __attribute__((unused));
 static __always_inline int is_asked(const struct __sk_buff *skb)
 {
 	return skb->ingress_ifindex == ASKED_ABOUT;
+}
+
+/* The kernel uses the memory of a value that is replaced or removed anew at once,
+ * perhaps for another NIC's, while a program on another CPU still reads it. What
+ * was read is the NIC's if in the end the table has what it had at the beginning. */
+static __always_inline __u64 stamp_of(const void *value)
+{
+	return *(const volatile __u64 *)value;
+}
+
+static __always_inline int is_in_force(void *table, __u32 index, __u64 stamp)
+{
+	const void *value = bpf_map_lookup_elem(table, &index);
+
+	return value && stamp_of(value) == stamp;
 }
 
 #include "parse.h"
@@ -282,6 +297,13 @@ static __always_inline int take(struct __sk_buff *skb, const struct nic_rules *r
 	return VERDICT_DROP;
 }
 
+/* again judges a frame by the rules that have come in force meanwhile. */
+static __always_inline int again(struct __sk_buff *skb, __u32 which)
+{
+	bpf_tail_call(skb, &answerers, which);
+	return VERDICT_DROP;
+}
+
 #include "reply.h"
 #include "dhcp4.h"
 #include "dhcp6.h"
@@ -295,11 +317,15 @@ int from_guest(struct __sk_buff *skb)
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct verdict v = {};
+	__u64 stamp;
 
 	if (!r || !s)
 		return VERDICT_DROP;
+	stamp = stamp_of(r);
 	if (!surely_from_guest(skb, r)) {
 		judge_from_guest(skb, r, &v);
+		if (!is_in_force(&nics, key, stamp))
+			return again(skb, AGAIN_FROM);
 		if (v.action == DROP)
 			return drop(skb, s, v.reason);
 		audit(skb, s, v.audited);
@@ -307,6 +333,8 @@ int from_guest(struct __sk_buff *skb)
 			bpf_tail_call(skb, &answerers, v.reason - REASON_DHCP4);
 			return take(skb, r, s, v.reason);
 		}
+	} else if (!is_in_force(&nics, key, stamp)) {
+		return again(skb, AGAIN_FROM);
 	}
 	if (is_asked(skb))
 		return VERDICT_NEXT;
@@ -322,17 +350,23 @@ int to_guest(struct __sk_buff *skb)
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
 	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct verdict v = {};
+	__u64 stamp;
 
 	/* The mark stays: while filters give way to links both are there. */
 	if (skb->mark == REPLY_MARK && skb->ingress_ifindex == skb->ifindex)
 		return VERDICT_NEXT;
 	if (!r || !s)
 		return VERDICT_DROP;
+	stamp = stamp_of(r);
 	if (!surely_to_guest(skb, r)) {
 		judge_to_guest(skb, r, &v);
+		if (!is_in_force(&nics, key, stamp))
+			return again(skb, AGAIN_TO);
 		if (v.action == DROP)
 			return drop(skb, s, v.reason);
 		audit(skb, s, v.audited);
+	} else if (!is_in_force(&nics, key, stamp)) {
+		return again(skb, AGAIN_TO);
 	}
 	if (is_asked(skb))
 		return VERDICT_NEXT;

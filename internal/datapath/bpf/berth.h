@@ -92,6 +92,7 @@ struct mac_range {
 /* One NIC's rules: replaced whole in one map update, so that two packets see
  * either the old rules or the new ones. */
 struct nic_rules {
+	__u64 stamp; /* which no other rules have */
 	__u64 digest; /* of the Go rules these were made from */
 	__u64 cost_ns; /* of one DHCP message handed up */
 	__u64 macs[MAX_MACS];
@@ -142,6 +143,8 @@ struct share {
 };
 
 #define TAKEN 8
+#define AGAIN_FROM TAKEN /* of answerers: the program itself */
+#define AGAIN_TO (TAKEN + 1)
 #define EXCHANGES 32 /* kinds of exchange, EXCHANGE_* */
 #define TOLD_A_SECOND 32 /* exchanges of one NIC that the daemon hears of */
 

@@ -38,21 +38,6 @@ static __always_inline void set_pos(struct scratch *s, __u32 pos)
 	*(volatile __u32 *)&s->pos = pos;
 }
 
-/* The kernel uses the memory of a value that is replaced or removed anew at once,
- * perhaps for another NIC's, while a program on another CPU still reads it. What
- * was read is the NIC's if in the end the table has what it had at the beginning. */
-static __always_inline __u64 stamp_of(const void *answer)
-{
-	return *(const volatile __u64 *)answer;
-}
-
-static __always_inline int is_in_force(void *table, __u32 index, __u64 stamp)
-{
-	const void *answer = bpf_map_lookup_elem(table, &index);
-
-	return answer && stamp_of(answer) == stamp;
-}
-
 /* read_frame copies a frame that is short enough, and forgets the last one. */
 static __always_inline int read_frame(struct __sk_buff *skb, struct scratch *s)
 {
