@@ -125,14 +125,16 @@ func control6() []Vector {
 		return packet6{src: LL, dst: ip("ff02::" + last), hop: 1, proto: proto, payload: payload}.frame()
 	}
 	ports := func(p uint16) []byte { return udp(p, p, make([]byte, 20)) }
-	inUnicast := packet6{src: LL, dst: ip("ff02::9"), edst: G, hop: 1, proto: udpProto, payload: ports(521)}
+	inUnicast := func(src netip.Addr) []byte {
+		return packet6{src: src, dst: ip("ff02::9"), edst: G, hop: 1, proto: udpProto, payload: ports(521)}.frame()
+	}
 	return []Vector{
 		bad("L08", "MLD query", reason.MLDQuery, query(LL), query(LL, alert())),
 		bad("L09", "MLD query from ::", reason.IP6Spoof, query(Any6), query(Any6, alert())),
 		bad("L10", "OSPFv3, EIGRP, PIM", reason.RoutingControl, hello("5", 89, make([]byte, 36)), hello("a", 88, make([]byte, 20)), hello("d", 103, []byte{0x20, 0, 0, 0})),
 		bad("L11", "RIPng, HSRP, Babel, LDP, GLBP", reason.RoutingControl, hello("9", udpProto, ports(521)), hello("66", udpProto, ports(2029)),
 			hello("1:6", udpProto, ports(6696)), hello("2", udpProto, ports(646)), hello("66", udpProto, ports(3222))),
-		bad("L12", "RIPng multicast in a unicast frame", reason.RoutingControl, inUnicast.frame()),
+		bad("L12", "RIPng multicast in a unicast frame", reason.RoutingControl, inUnicast(LL), inUnicast(M6)),
 		bad("L13", "mDNS from a spoofed source", reason.IP6Spoof, packet6{src: B6, dst: ip("ff02::fb"), proto: udpProto, payload: udp(5353, 5353, make([]byte, 12))}.frame()),
 		bad("L14", "unknown and experimental ICMPv6", reason.ICMP6Type, types6(0, 5, 100, 101, 127, 150, 155, 156, 158, 159, 162, 200, 201, 255)...),
 	}
