@@ -89,14 +89,10 @@ func (f Family) Set(iface string, s Setting) error {
 	if err := CheckName(iface); err != nil {
 		return err
 	}
+	if f.Has(iface, s) {
+		return nil
+	}
 	// No O_CREATE: a missing file must stay missing wherever procfs is not.
-	_, err := at(f.path(iface, s.Name), unix.O_RDWR, func(fd int) (int, error) {
-		b := make([]byte, longest)
-		n, err := unix.Read(fd, b)
-		if err == nil && strings.TrimSpace(string(b[:n])) == s.Value {
-			return n, nil
-		}
-		return unix.Pwrite(fd, []byte(s.Value), 0)
-	})
+	_, err := at(f.path(iface, s.Name), unix.O_WRONLY, func(fd int) (int, error) { return unix.Write(fd, []byte(s.Value)) })
 	return err
 }
