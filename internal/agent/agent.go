@@ -119,7 +119,7 @@ type Agent struct {
 	links       links // as the last pass found them
 	installed   map[int]plan.Installed
 	quiet       map[int]bool // by ifindex, as the last pass found it
-	pending     bool // more is to be done at once
+	pending     bool         // more is to be done at once
 	lockError   string
 	routeError  string
 	nextTry     time.Time

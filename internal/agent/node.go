@@ -159,7 +159,7 @@ func (a *Agent) showKernel(n *api.NIC, attach plan.Attach, want *plan.Want, l pl
 		Attach: attach.String(), Mode: rules.Mode(), MACs: append([]nic.MAC{}, rules.MACs...),
 		Sources: append(append([]netip.Prefix{}, rules.IP4...), rules.IP6...), LinkLocal: linkLocals(&rules, claimed), IPv6: rules.IPv6,
 		ServerID: told.ServerID,
-		InForce: want != nil && rules.Digest() == want.DigestOn(l) && answering && attach != plan.Detached,
+		InForce:  want != nil && rules.Digest() == want.DigestOn(l) && answering && attach != plan.Detached,
 	}
 	c, ok, err := a.opt.Kernel.Counters(index)
 	if err != nil || !ok {
