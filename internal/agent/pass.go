@@ -267,6 +267,7 @@ func (l *putOff) leave(s plan.Step, begun string, since time.Duration) bool {
 func (a *Agent) apply(steps []plan.Step) (harden []plan.Step, later putOff) {
 	begin, begun := time.Now(), ""
 	later.nics = map[string]bool{}
+	var done []plan.Step
 	a.applyLock(steps, plan.Arm)
 	for _, s := range steps {
 		_, failed := a.failed[s.NIC]
@@ -276,14 +277,20 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step, later putOff) {
 		case s.Verb == plan.Harden:
 			harden = append(harden, s)
 		}
-		a.makeStep(s)
+		if a.makeStep(s) {
+			done = append(done, s)
+		}
 	}
 	a.applyLock(steps, plan.Disarm)
+	for _, s := range done { // no guest waits for a line in a log
+		a.note(s)
+	}
 	return harden, later
 }
 
-// makeStep makes one step and tells what came of it.
-func (a *Agent) makeStep(s plan.Step) {
+// makeStep makes one step, tells what went wrong, and reports whether it is
+// done.
+func (a *Agent) makeStep(s plan.Step) bool {
 	if s.Verb == plan.Hold || s.Verb == plan.Silence || s.Verb == plan.Answer || s.Verb == plan.Forget {
 		delete(a.carried, s.Index) // what the kernel answers then is this process's
 	}
@@ -293,9 +300,8 @@ func (a *Agent) makeStep(s plan.Step) {
 		a.tellLoud(s, err)
 	case err != nil:
 		a.fail(s, err)
-	default:
-		a.note(s)
 	}
+	return err == nil
 }
 
 // tellLoud says once that the host itself can be heard on a port. That is no
