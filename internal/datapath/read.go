@@ -119,6 +119,9 @@ func (k *Kernel) attachedAll(indexes []int) (map[int]plan.Attach, error) {
 			rest = append(rest, index)
 		}
 	}
+	if len(rest) == 0 {
+		return all, nil
+	}
 	found, err := ourFilters(rest...)
 	if err != nil {
 		return nil, err
