@@ -138,7 +138,9 @@ func initramfs(t *testing.T, bin string) string {
 		i.Copy("tests/"+name+"/"+name, filepath.Join(bin, name+".test"))
 		i.Tree("tests/"+name+"/testdata", "../../internal/"+name+"/testdata")
 	}
-	i.Tree("tests/dhcp6/testdata", "../../internal/dhcp6/testdata") // datapath's clients
+	for _, room := range []string{"dhcp4", "dhcp6"} { // datapath's clients
+		i.Tree("tests/"+room+"/testdata", "../../internal/"+room+"/testdata")
+	}
 	i.Copy("bin/berth", filepath.Join(bin, "berth"))
 	i.Copy("bin/berthd", filepath.Join(bin, "berthd"))
 	i.File("story.sh", 0o755, storyScript)
