@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,9 @@ func (s *story) without(before map[family]identity, forged []attack) error {
 		s.fact(fmt.Sprintf("web1 pings the router by %s without berthd: error", f), err, nil)
 		s.line("without it     web1 keeps %-18s and pings the router in %s", kept[f].Address, took)
 	}
+	if err := s.bootWithout(web1, kept[v4].Address); err != nil {
+		return err
+	}
 	for _, a := range forged {
 		seen, err := s.fire(s.attacker(), a)
 		if err != nil {
@@ -67,6 +71,23 @@ func (s *story) without(before map[family]identity, forged []attack) error {
 		s.fact(a.what+" without berthd: on the LAN", seen, 0)
 		s.line("               it sends %d more frames with %s: %d on the LAN", shots, a.what, seen)
 	}
+	return nil
+}
+
+// bootWithout has another client ask in a VM as one that boots does; nothing is
+// done with its lease.
+func (s *story) bootWithout(v *vm, address string) error {
+	said, err := s.room.exec(v.name, "sh", "-c", "udhcpc -f -n -q -i eth0 -s /bin/true -t 3 -T 1 2>&1")
+	if err != nil {
+		return fmt.Errorf("%s asks without berthd: %w", v.name, err)
+	}
+	told := regexp.MustCompile(`lease of ([0-9.]+) obtained`).FindStringSubmatch(said)
+	if told == nil {
+		return fmt.Errorf("%s is told nothing without berthd: %s", v.name, said)
+	}
+	plain, _, _ := strings.Cut(address, "/")
+	s.fact("what "+v.name+" is told without berthd", told[1], plain)
+	s.line("               asks as if it booted, and the kernel answers: %s", told[1])
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"net"
 	"sync"
 	"testing"
@@ -29,10 +30,11 @@ type asker struct {
 	longest        time.Duration
 }
 
-const (
-	askEvery = time.Millisecond
-	inTurn   = 4
-)
+const askEvery = time.Millisecond
+
+// inTurn is how much each guest asks: all of them together several thousand a
+// second, as far as a test machine can spare; with 64 tens of thousands.
+var inTurn = flag.Int("in-turn", 4, "questions that a guest asks in a millisecond while berthd is replaced")
 
 // ask starts asking, until halt or the test's end.
 func ask(t testing.TB, g *guest) *asker {
@@ -79,7 +81,7 @@ func (a *asker) run() {
 			return
 		case <-tick.C:
 		}
-		for range inTurn {
+		for range *inTurn {
 			n++
 			a.exchange(n)
 		}
