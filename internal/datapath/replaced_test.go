@@ -11,11 +11,13 @@ import (
 	"github.com/berth-net/berth/internal/guard"
 	"github.com/berth-net/berth/internal/guard/corpus"
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/reason"
 )
 
 // While the rules of two NICs are replaced in turn, neither may use what is the
 // other's, and what is its own passes: the kernel uses the memory of what is
-// replaced anew at once.
+// replaced anew at once. For the same reason its look-up misses what is there,
+// now and then, and nothing passes then.
 func TestRulesOfOthers(t *testing.T) {
 	k := openKernel(t)
 	o := &oracle{TB: t, k: k}
@@ -36,15 +38,23 @@ func TestRulesOfOthers(t *testing.T) {
 		"the other's, by the judge":   {append(udp4(theirs.MAC, theirs.Addresses[0].Addr())[:40], 0, 0), Dropped},
 		"its own, short of the ports": {own[:34], Dropped},
 	} {
+		missed := 0
 		for i := range *frames / 10 {
 			a, err := k.Ask(lo, false, c.frame)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if a.Fate == Dropped && a.Reason == reason.None {
+				missed++
+				continue
+			}
 			if a.Fate != c.want {
 				t.Errorf("%s, frame %d: %v (%v), want %v", what, i, a.Fate, a.Reason, c.want)
 				break
 			}
+		}
+		if missed > *frames/1000 {
+			t.Errorf("%s: no rules were found %d times", what, missed)
 		}
 	}
 	close(stop)

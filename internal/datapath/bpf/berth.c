@@ -280,8 +280,9 @@ static __always_inline void audit(struct __sk_buff *skb, struct nic_state *s, __
 	show(skb, s, why | SAMPLE_AUDIT);
 }
 
-/* take hands a frame to the daemon. */
-static __always_inline int take(struct __sk_buff *skb, const struct nic_rules *r, struct nic_state *s, __u8 why)
+/* take hands a frame to the daemon. It is a function of its own because the
+ * programs' stack is full. */
+static __noinline int take(struct __sk_buff *skb, const struct nic_rules *r, struct nic_state *s, __u8 why)
 {
 	__u8 failed;
 
@@ -297,11 +298,26 @@ static __always_inline int take(struct __sk_buff *skb, const struct nic_rules *r
 	return VERDICT_DROP;
 }
 
+/* is_ruled says whether the rules that a frame was judged by are still the NIC's.
+ * It is a function of its own because the programs' stack is full. */
+static __noinline int is_ruled(struct __sk_buff *skb, __u64 stamp)
+{
+	return is_in_force(&nics, skb->ifindex, stamp);
+}
+
+/* stop drops a frame of which nothing can be said: there are no rules. */
+static __always_inline int stop(struct __sk_buff *skb)
+{
+	if (is_asked(skb))
+		skb->cb[ASKED_ACTION] = DROP;
+	return VERDICT_DROP;
+}
+
 /* again judges a frame by the rules that have come in force meanwhile. */
 static __always_inline int again(struct __sk_buff *skb, __u32 which)
 {
 	bpf_tail_call(skb, &answerers, which);
-	return VERDICT_DROP;
+	return stop(skb);
 }
 
 #include "reply.h"
@@ -320,11 +336,11 @@ int from_guest(struct __sk_buff *skb)
 	__u64 stamp;
 
 	if (!r || !s)
-		return VERDICT_DROP;
+		return stop(skb);
 	stamp = stamp_of(r);
 	if (!surely_from_guest(skb, r)) {
 		judge_from_guest(skb, r, &v);
-		if (!is_in_force(&nics, key, stamp))
+		if (!is_ruled(skb, stamp))
 			return again(skb, AGAIN_FROM);
 		if (v.action == DROP)
 			return drop(skb, s, v.reason);
@@ -333,7 +349,7 @@ int from_guest(struct __sk_buff *skb)
 			bpf_tail_call(skb, &answerers, v.reason - REASON_DHCP4);
 			return take(skb, r, s, v.reason);
 		}
-	} else if (!is_in_force(&nics, key, stamp)) {
+	} else if (!is_ruled(skb, stamp)) {
 		return again(skb, AGAIN_FROM);
 	}
 	if (is_asked(skb))
@@ -356,16 +372,16 @@ int to_guest(struct __sk_buff *skb)
 	if (skb->mark == REPLY_MARK && skb->ingress_ifindex == skb->ifindex)
 		return VERDICT_NEXT;
 	if (!r || !s)
-		return VERDICT_DROP;
+		return stop(skb);
 	stamp = stamp_of(r);
 	if (!surely_to_guest(skb, r)) {
 		judge_to_guest(skb, r, &v);
-		if (!is_in_force(&nics, key, stamp))
+		if (!is_ruled(skb, stamp))
 			return again(skb, AGAIN_TO);
 		if (v.action == DROP)
 			return drop(skb, s, v.reason);
 		audit(skb, s, v.audited);
-	} else if (!is_in_force(&nics, key, stamp)) {
+	} else if (!is_ruled(skb, stamp)) {
 		return again(skb, AGAIN_TO);
 	}
 	if (is_asked(skb))
