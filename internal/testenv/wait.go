@@ -8,7 +8,7 @@ import (
 )
 
 // Limit is how long something may take here: so much on a real machine, and
-// BERTH_SLOW times as much where that says that the machine is emulated.
+// BERTH_SLOW times as much where that says that the machine is emulated, or busy.
 func Limit(t testing.TB, onRealMachine time.Duration) time.Duration {
 	t.Helper()
 	s := os.Getenv("BERTH_SLOW")
