@@ -77,7 +77,7 @@ func (s *story) without(before map[family]identity, forged []attack) error {
 // bootWithout has another client ask in a VM as one that boots does; nothing is
 // done with its lease.
 func (s *story) bootWithout(v *vm, address string) error {
-	said, err := s.room.exec(v.name, "sh", "-c", "udhcpc -f -n -q -i eth0 -s /bin/true -t 3 -T 1 2>&1")
+	said, err := s.exec(v.name, "sh", "-c", "udhcpc -f -n -q -i eth0 -s /bin/true -t 3 -T 1 2>&1")
 	if err != nil {
 		return fmt.Errorf("%s asks without berthd: %w", v.name, err)
 	}
