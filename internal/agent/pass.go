@@ -237,7 +237,7 @@ func (a *Agent) concerns(wants plan.Wants, name string) bool {
 }
 
 // sliceFor is how long a pass brings NICs up before it looks at the world again.
-const sliceFor = 5 * time.Second
+const sliceFor = time.Second
 
 // putOff is what a pass leaves for the next: of thousands of NICs that come at
 // once, so that whatever happens to another meanwhile is seen.
