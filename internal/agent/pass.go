@@ -276,6 +276,10 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step, later putOff) {
 			continue
 		case s.Verb == plan.Harden:
 			harden = append(harden, s)
+			continue
+		case s.Fresh:
+			begun = s.NIC
+			a.begin() // all who may have asked before can be answered by now
 		}
 		if a.makeStep(s) {
 			done = append(done, s)
