@@ -19,7 +19,7 @@ func rings() map[string]int {
 	return map[string]int{
 		"internal/nic": 0, "internal/reason": 0, "internal/dnsname": 0,
 		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/dhcp6": 1, "internal/table": 1, "internal/manifest": 1,
-		"internal/nd": 1, "internal/arp": 1, "internal/route": 1,
+		"internal/fleet": 1, "internal/nd": 1, "internal/arp": 1, "internal/route": 1,
 		"internal/pcap": 1, "internal/words": 2,
 		"internal/compat": 1, "internal/compat/ini": 1,
 		"internal/compat/carry": 2, "internal/compat/iscdhcpd": 2, "internal/compat/kea": 2, "internal/compat/dnsmasq": 2, "internal/compat/libvirt": 2,

@@ -1,0 +1,99 @@
+package fleet
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Duration is written as Go's, with days and weeks: "36h", "90d".
+type Duration time.Duration
+
+// UnmarshalText reads one; it is never negative.
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
+	var days time.Duration
+	for _, unit := range []struct {
+		letter string
+		long   time.Duration
+	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
+		n, rest, found := strings.Cut(s, unit.letter)
+		if !found {
+			continue
+		}
+		var count int
+		if _, err := fmt.Sscanf(n, "%d", &count); err != nil || count < 0 || fmt.Sprint(count) != n {
+			return fmt.Errorf("%q is not a time such as 36h or 90d", text)
+		}
+		days, s = days+time.Duration(count)*unit.long, rest
+	}
+	var short time.Duration
+	if s != "" && s != "0" {
+		var err error
+		if short, err = time.ParseDuration(s); err != nil || short < 0 {
+			return fmt.Errorf("%q is not a time such as 36h or 90d", text)
+		}
+	}
+	*d = Duration(days + short)
+	return nil
+}
+
+// MarshalText prints it so that UnmarshalText reads it.
+func (d Duration) MarshalText() ([]byte, error) {
+	t := time.Duration(d)
+	if t%(24*time.Hour) == 0 && t != 0 {
+		return fmt.Appendf(nil, "%dd", t/(24*time.Hour)), nil
+	}
+	return []byte(t.String()), nil
+}
+
+// Range is addresses of one family, from First to Last, both included. It is
+// written as "192.0.2.10-192.0.2.99", as a prefix, or as one address.
+type Range struct{ First, Last netip.Addr }
+
+// UnmarshalText reads one.
+func (r *Range) UnmarshalText(text []byte) error {
+	s := string(text)
+	if p, err := netip.ParsePrefix(s); err == nil {
+		if p != p.Masked() {
+			return fmt.Errorf("%q has bits behind its length: %s is the prefix", s, p.Masked())
+		}
+		*r = Range{p.Addr(), lastOf(p)}
+		return nil
+	}
+	first, last, two := strings.Cut(s, "-")
+	a, err := netip.ParseAddr(strings.TrimSpace(first))
+	b := a
+	if err == nil && two {
+		b, err = netip.ParseAddr(strings.TrimSpace(last))
+	}
+	if err != nil || a.Zone() != "" || a.Is4In6() || a.BitLen() != b.BitLen() || b.Less(a) {
+		return fmt.Errorf("%q is not a range: want FIRST-LAST of one family, a prefix or an address", s)
+	}
+	*r = Range{a, b}
+	return nil
+}
+
+// MarshalText prints it so that UnmarshalText reads it.
+func (r Range) MarshalText() ([]byte, error) {
+	if r.First == r.Last {
+		return r.First.MarshalText()
+	}
+	return []byte(r.First.String() + "-" + r.Last.String()), nil
+}
+
+// Contains reports whether an address is in it.
+func (r Range) Contains(a netip.Addr) bool {
+	return a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)
+}
+
+// lastOf returns the highest address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
