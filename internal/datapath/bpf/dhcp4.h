@@ -88,7 +88,7 @@ __noinline int frame4(struct scratch *s, __be32 src, __be32 dst)
 	set_pos(s, pos);
 	length = pos - UDP4;
 	o = s->out;
-	store_mac(o, dst == 0xffffffff ? BROADCAST_MAC : (__u64)load32(s->in + OFF_CHADDR) << 16 | load16(s->in + OFF_CHADDR + 4));
+	store_mac(o, dst == 0xffffffff ? BROADCAST_MAC : load_mac(s->in + OFF_CHADDR));
 	store_mac(o + 6, BERTH_MAC);
 	store16(o + 12, ETHERTYPE_IP4);
 	store32(o + 14, 0x45000000 | (length + 20));

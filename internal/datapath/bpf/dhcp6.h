@@ -134,7 +134,7 @@ __noinline int put_unknown(struct scratch *s, __u32 pd)
 	pos = pos_of(s);
 	if (pos > OUT_BYTES - 8)
 		return -1;
-	__builtin_memset(s->out + out_at(pos), 0, 8); /* T1, T2 */
+	clear(s->out + out_at(pos), 8); /* T1, T2 */
 	set_pos(s, pos + 8);
 	if (put_status(s, STATUS_NO_BINDING) < 0)
 		return -1;
@@ -229,15 +229,15 @@ __noinline int frame6(struct scratch *s, const struct answer6 *a)
 		return -1;
 	length = pos - UDP6;
 	o = s->out;
-	__builtin_memcpy(o, s->in + 6, 6);
+	store_mac(o, load_mac(s->in + 6));
 	store_mac(o + 6, BERTH_MAC);
 	store16(o + 12, ETHERTYPE_IP6);
 	store16(o + 14, 0x6000);
 	store16(o + 16, 0);
 	store16(o + 18, length);
 	store16(o + 20, IPPROTO_UDP << 8 | 64);
-	__builtin_memcpy(o + OFF_SRC6, &a->addr, 16);
-	__builtin_memcpy(o + OFF_DST6, s->in + OFF_SRC6, 16);
+	copy16(o + OFF_SRC6, &a->addr);
+	copy16(o + OFF_DST6, s->in + OFF_SRC6);
 	store16(o + UDP6, PORT_SERVER6);
 	store16(o + UDP6 + 2, PORT_CLIENT6);
 	store16(o + UDP6 + 4, length);

@@ -161,9 +161,9 @@ static __always_inline int is_mine(const struct scratch *s, const struct answer4
 	if (s->in[BOOTP] != 1 || s->in[BOOTP + 1] != 1 || s->in[BOOTP + 2] != 6 ||
 	    load32(s->in + OFF_MAGIC) != MAGIC || word(s->in + OFF_GIADDR) != 0)
 		return 0;
-	if (mac64(s->in + OFF_CHADDR) != a->mac)
+	if (load_mac(s->in + OFF_CHADDR) != a->mac)
 		return 0;
-	return !(a->flags & ANSWER4_CHECK_MAC) || mac64(s->in + 6) == a->mac;
+	return !(a->flags & ANSWER4_CHECK_MAC) || load_mac(s->in + 6) == a->mac;
 }
 
 #endif

@@ -96,6 +96,17 @@ static __always_inline __u32 load32(const __u8 *b)
 	return bpf_ntohl(*(const __be32 *)b);
 }
 
+static __always_inline __u64 load_mac(const __u8 *b)
+{
+	return (__u64)load32(b) << 16 | load16(b + 4);
+}
+
+static __always_inline void copy16(__u8 *to, const void *from)
+{
+	*(__u64 *)to = *(const __u64 *)from;
+	*(__u64 *)(to + 8) = *((const __u64 *)from + 1);
+}
+
 static __always_inline void store16(__u8 *b, __u16 v)
 {
 	*(__be16 *)b = bpf_htons(v);
