@@ -142,8 +142,8 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		Log:     log,
 		Version: version, Release: kernelRelease(),
 		Ready: func() {
+			debug.FreeOSMemory() // the first reading of everything takes several times what is kept of it
 			notify("READY=1")
-			go debug.FreeOSMemory() // the first reading of everything takes several times what is kept of it
 		},
 	})
 	if err != nil {
@@ -158,6 +158,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	}
 	log.Info("berthd starts", "version", version, "kernel", kernelRelease(), "tcx", kernel.TCX(), "duid", formatDUID(duid), "socket", cfg.Socket.Path)
 	defer logClients(log, a.Bindings)()
+	paceCollector()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return api.NewServer(a, log).Serve(ctx, listener) })
