@@ -43,6 +43,8 @@ const (
 )
 
 func main() {
+	twoAtOnce()
+	paceCollector()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -158,7 +160,6 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	}
 	log.Info("berthd starts", "version", version, "kernel", kernelRelease(), "tcx", kernel.TCX(), "duid", formatDUID(duid), "socket", cfg.Socket.Path)
 	defer logClients(log, a.Bindings)()
-	paceCollector()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return api.NewServer(a, log).Serve(ctx, listener) })
