@@ -162,7 +162,7 @@ func (w *expected) option4(code byte, value []byte) (known bool, err error) {
 
 func same(what string, got, want []byte) error {
 	if !bytes.Equal(got, want) {
-		return wrong(what, got, want)
+		return wrong(what, bytes.Clone(got), bytes.Clone(want)) // else what is wanted is on the heap each time
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -29,15 +28,33 @@ func attachReflector(name string) error {
 		return fmt.Errorf("load the reflector: %w", err)
 	}
 	defer func() { _ = prog.Close() }()
-	iface, err := net.InterfaceByName(name)
+	return clsact(name, prog)
+}
+
+// attachEnd ends every frame at the ingress of an interface, behind the packet
+// sockets: the generator has seen it there. Else the guest's own IP stack would look
+// for a route for each answer to its MAC, and for none that the reflector sends back.
+func attachEnd(name string) error {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "end", Type: ebpf.SchedCLS, License: "MIT",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, tcShot), asm.Return()},
+	})
+	if err != nil {
+		return fmt.Errorf("load the end: %w", err)
+	}
+	defer func() { _ = prog.Close() }()
+	return clsact(name, prog)
+}
+
+const tcShot = 2 // TC_ACT_SHOT
+
+// clsact attaches as every supported kernel can.
+func clsact(name string, prog *ebpf.Program) error {
+	l, err := netlink.LinkByName(name)
 	if err != nil {
 		return err
 	}
-	return clsact(iface.Index, prog)
-}
-
-// clsact attaches as every supported kernel can.
-func clsact(index int, prog *ebpf.Program) error {
+	index := l.Attrs().Index
 	qdisc := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
@@ -45,7 +62,7 @@ func clsact(index int, prog *ebpf.Program) error {
 		FilterAttrs: netlink.FilterAttrs{
 			LinkIndex: index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: 1,
 		},
-		Fd: prog.FD(), Name: "reflect", DirectAction: true,
+		Fd: prog.FD(), Name: "answers", DirectAction: true,
 	}
 	return errors.Join(netlink.QdiscAdd(qdisc), netlink.FilterAdd(filter))
 }

@@ -85,7 +85,7 @@ func (s *stage) wire() error {
 			return err
 		}
 	}
-	return errors.Join(up(port), s.inGuest(func() error { return up("eth0") }))
+	return errors.Join(up(port), s.inGuest(func() error { return errors.Join(up("eth0"), attachEnd("eth0")) }))
 }
 
 func address(name, addr string) error {

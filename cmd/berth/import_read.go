@@ -217,7 +217,7 @@ func (i *importer) statichcpd(files []string) error {
 	i.problems(u.Problems)
 	i.problems(u.Warnings)
 	for _, b := range u.Bindings {
-		i.add(compat.Place{File: b.Origin.File, Line: b.Origin.Line}, "statichcpd's "+b.NIC, b)
+		i.add(compat.Place{File: b.Origin.File, Line: b.Origin.Line}, "statichcpd's "+b.NIC, *b)
 	}
 	return nil
 }

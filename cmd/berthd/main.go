@@ -43,6 +43,8 @@ const (
 )
 
 func main() {
+	twoAtOnce()
+	paceCollector()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -142,8 +144,8 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		Log:     log,
 		Version: version, Release: kernelRelease(),
 		Ready: func() {
+			debug.FreeOSMemory() // the first reading of everything takes several times what is kept of it
 			notify("READY=1")
-			go debug.FreeOSMemory() // the first reading of everything takes several times what is kept of it
 		},
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -20,17 +21,31 @@ func (a *Agent) tellChange(name, actor string, before, after *nic.Binding) {
 // difference prints the keys of the file format in which two bindings differ;
 // of a binding that is new or gone, those that are not the defaults.
 func difference(before, after *nic.Binding) (b, n string) {
-	was, is := keys(before), keys(after)
 	switch {
 	case before == nil && after == nil:
 		return "none", "none"
 	case before == nil:
-		return "none", only(is, defaults(after))
+		_, n = apart(defaults(after), members(after))
+		return "none", n
 	case after == nil:
-		return only(was, defaults(before)), "none"
+		b, _ = apart(members(before), defaults(before))
+		return b, "none"
 	default:
-		return only(was, is), only(is, was)
+		return apart(members(before), members(after))
 	}
+}
+
+// apart prints what either of two bindings has and the other has not. Only the
+// members that differ are looked into.
+func apart(one, other map[string]json.RawMessage) (only1, only2 string) {
+	for key, value := range one {
+		if bytes.Equal(value, other[key]) {
+			delete(one, key)
+			delete(other, key)
+		}
+	}
+	was, is := keys(one), keys(other)
+	return only(was, is), only(is, was)
 }
 
 // only prints the keys whose values other does not have.
@@ -44,39 +59,49 @@ func only(keys, other map[string]string) string {
 	return strings.Join(all, " ")
 }
 
-// defaults are the keys of a binding that says nothing but whose it is.
-func defaults(b *nic.Binding) map[string]string {
+// defaults are the members of a binding that says nothing but whose it is.
+func defaults(b *nic.Binding) map[string]json.RawMessage {
 	r := manifest.Parse("", []byte("nic: "+b.NIC+"\nmac: 02:00:00:00:00:01\n"), manifest.Networks{})
 	if len(r.Bindings) != 1 {
 		return nil
 	}
-	all := keys(&r.Bindings[0])
+	all := members(&r.Bindings[0])
 	delete(all, "nic")
 	delete(all, "mac")
 	return all
 }
 
-// keys flattens a binding: "dhcp4.lease" and its value as JSON.
-func keys(b *nic.Binding) map[string]string {
-	all := map[string]string{}
-	if b == nil {
-		return all
-	}
+// members are what a binding's document has, by key.
+func members(b *nic.Binding) map[string]json.RawMessage {
 	doc, err := manifest.Encode(b)
-	if err != nil {
-		return map[string]string{"error": err.Error()}
+	var all map[string]json.RawMessage
+	if err == nil {
+		err = json.Unmarshal(doc, &all)
 	}
-	flatten(all, "", doc)
+	if err != nil {
+		return map[string]json.RawMessage{"error": json.RawMessage(err.Error())}
+	}
 	return all
 }
 
-func flatten(all map[string]string, prefix string, doc json.RawMessage) {
+// keys flattens members: "dhcp4.lease" and its value as JSON.
+func keys(members map[string]json.RawMessage) map[string]string {
+	all := map[string]string{}
+	for key, value := range members {
+		flatten(all, key, value)
+	}
+	return all
+}
+
+func flatten(all map[string]string, name string, value json.RawMessage) {
 	var inner map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &inner); err != nil || len(inner) == 0 {
-		all[strings.TrimSuffix(prefix, ".")] = string(doc)
-		return
+	if value[0] == '{' { // anything else is tried in vain, and costs an error
+		_ = json.Unmarshal(value, &inner) // it has been read once
+	}
+	if len(inner) == 0 {
+		all[name] = string(value)
 	}
 	for key, value := range inner {
-		flatten(all, prefix+key+".", value)
+		flatten(all, name+"."+key, value)
 	}
 }

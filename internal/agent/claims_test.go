@@ -39,7 +39,11 @@ func restarted(b nic.Binding) *Agent {
 }
 
 func (a *Agent) says(from string, b ...nic.Binding) {
-	a.hear(source.Update{Source: from, Generation: 1, Bindings: b})
+	u := source.Update{Source: from, Generation: 1}
+	for i := range b {
+		u.Bindings = append(u.Bindings, &b[i])
+	}
+	a.hear(u)
 	a.takeUpdates()
 }
 

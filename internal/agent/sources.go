@@ -225,7 +225,7 @@ func (a *Agent) rank(b *nic.Binding) int {
 }
 
 func asUpdate(u source.Update) table.Update {
-	t := table.Update{Source: u.Source, Bindings: u.Bindings, Stale: map[string]string{}}
+	t := table.Update{Source: u.Source, Refs: u.Bindings, Stale: map[string]string{}}
 	for name, p := range u.Stale {
 		t.Stale[name] = p.Error()
 	}

@@ -28,6 +28,8 @@ func TestRulesOfOthers(t *testing.T) {
 	stop, changed := make(chan struct{}), make(chan error)
 	go func() { changed <- k.alternate(r, guard.Compile(theirs), stop) }()
 	own := udp4(mine.MAC, mine.Addresses[0].Addr())
+	asks, others := client4{kind: 1}.frame(), client4{kind: 1}.frame()
+	copy(others[6:], theirs.MAC[:])
 	for what, c := range map[string]struct {
 		frame []byte
 		want  Fate
@@ -37,6 +39,8 @@ func TestRulesOfOthers(t *testing.T) {
 		"the other's address":         {udp4(mine.MAC, theirs.Addresses[0].Addr()), Dropped},
 		"the other's, by the judge":   {append(udp4(theirs.MAC, theirs.Addresses[0].Addr())[:40], 0, 0), Dropped},
 		"its own, short of the ports": {own[:34], Dropped},
+		"its own DHCPDISCOVER":        {asks, Taken},
+		"the other's DHCPDISCOVER":    {others, Dropped},
 	} {
 		missed := 0
 		for i := range *frames / 10 {

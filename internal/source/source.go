@@ -11,6 +11,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"reflect"
+	"runtime"
+	"slices"
 
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
@@ -22,8 +25,9 @@ type Update struct {
 	Path   string // the directory or database
 	// Generation counts updates that differ from the one before; it starts at 1.
 	Generation uint64
-	// Bindings are in force, the stale ones among them, sorted by NIC.
-	Bindings []nic.Binding
+	// Bindings are in force, the stale ones among them, sorted by NIC. None is
+	// ever changed, so that an update and the source share them.
+	Bindings []*nic.Binding
 	// Stale are the bindings whose declaration is broken or cannot be read, by
 	// NIC: the last good version goes on.
 	Stale map[string]manifest.Problem
@@ -49,27 +53,39 @@ type lastGood struct {
 
 // EncodeLastGood prints bindings so that DecodeLastGood reads them, and notices
 // every change to a byte.
-func EncodeLastGood(bindings []nic.Binding) ([]byte, error) {
-	list := make([]lastGood, 0, len(bindings))
-	for i := range bindings {
-		b := &bindings[i]
+//
+// It takes seconds for many thousands, which others may need the CPU in.
+func EncodeLastGood(bindings []*nic.Binding) ([]byte, error) {
+	body := []byte{'['}
+	for i, b := range bindings {
+		runtime.Gosched()
 		doc, err := manifest.Encode(b)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, lastGood{File: b.Origin.File, Line: b.Origin.Line, Binding: doc})
+		item, err := json.Marshal(lastGood{File: b.Origin.File, Line: b.Origin.Line, Binding: doc})
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, item...)
 	}
-	body, err := json.Marshal(list)
-	if err != nil {
-		return nil, err
-	}
+	body = append(body, ']')
 	sum := sha256.Sum256(body)
 	return append([]byte(lastGoodHeader+hex.EncodeToString(sum[:])+"\n"), body...), nil
 }
 
+// Same reports whether two updates have the same bindings. Most are the very
+// same, where few of many have been read anew.
+func Same(a, b []*nic.Binding) bool {
+	return slices.EqualFunc(a, b, func(x, y *nic.Binding) bool { return x == y || reflect.DeepEqual(x, y) })
+}
+
 // DecodeLastGood returns the bindings by NIC, as the named source's. A binding
 // of a version with other rules is left out: its declaration is read anyway.
-func DecodeLastGood(source string, data []byte) (map[string]nic.Binding, error) {
+func DecodeLastGood(source string, data []byte) (map[string]*nic.Binding, error) {
 	l, err := ReadLastGood(data)
 	if err != nil {
 		return nil, err
@@ -97,8 +113,8 @@ func ReadLastGood(data []byte) (LastGood, error) {
 
 // Bindings returns those wanted, as DecodeLastGood does. file is where one was
 // declared.
-func (l LastGood) Bindings(source string, wanted func(file, nic string) bool) map[string]nic.Binding {
-	last := map[string]nic.Binding{}
+func (l LastGood) Bindings(source string, wanted func(file, nic string) bool) map[string]*nic.Binding {
+	last := map[string]*nic.Binding{}
 	for _, c := range l {
 		var whose struct {
 			NIC string `json:"nic"`
@@ -110,7 +126,7 @@ func (l LastGood) Bindings(source string, wanted func(file, nic string) bool) ma
 		if len(r.Problems) > 0 || len(r.Bindings) != 1 {
 			continue
 		}
-		b := r.Bindings[0]
+		b := &r.Bindings[0]
 		b.Origin = nic.Origin{Source: source, File: c.File, Line: c.Line}
 		last[b.NIC] = b
 	}

@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -66,6 +67,13 @@ func (i *injector) run(every time.Duration, next func(n int) []byte) {
 // gone says that the interface was deleted under the injector.
 func gone(err error) bool {
 	return errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETDOWN)
+}
+
+// atLeast stops it once it has sent so many frames: a busy machine may be late.
+func (i *injector) atLeast(n int) {
+	i.t.Helper()
+	testenv.Wait(i.t, 5*time.Second, fmt.Sprintf("%d injected frames", n), func() bool { return i.count() >= n })
+	i.halt()
 }
 
 // count is how many frames were sent so far.

@@ -61,7 +61,7 @@ __noinline int answer_request(struct scratch *s, const struct nic_rules *r, cons
 		return -1;
 	if (!is_ethernet_arp(s->in + ETH_BYTES) || load16(s->in + ARP_OP) != 1)
 		return -1;
-	sender = mac64(s->in + ARP_SENDER_MAC);
+	sender = load_mac(s->in + ARP_SENDER_MAC);
 	from = word(s->in + ARP_SENDER_IP);
 	target = word(s->in + ARP_TARGET_IP);
 	if (!sender || sender >> 40 & 1) /* no station's */
@@ -70,15 +70,15 @@ __noinline int answer_request(struct scratch *s, const struct nic_rules *r, cons
 	if (!mac)
 		return -1;
 	o = s->out;
-	__builtin_memset(o, 0, MIN_FRAME);
+	clear(o, MIN_FRAME);
 	store_mac(o, sender);
 	store_mac(o + 6, mac);
 	__builtin_memcpy(o + 12, s->in + 12, ARP_OP - 12);
 	store16(o + ARP_OP, 2);
 	store_mac(o + ARP_SENDER_MAC, mac);
-	__builtin_memcpy(o + ARP_SENDER_IP, &target, 4);
+	*(__be32 *)(o + ARP_SENDER_IP) = target;
 	store_mac(o + ARP_TARGET_MAC, sender);
-	__builtin_memcpy(o + ARP_TARGET_IP, &from, 4);
+	*(__be32 *)(o + ARP_TARGET_IP) = from;
 	set_pos(s, MIN_FRAME);
 	s->done.kind = EXCHANGE_ARP;
 	s->done.bits = 32;

@@ -326,32 +326,23 @@ static __always_inline int again(struct __sk_buff *skb, __u32 which)
 #include "arp.h"
 #include "nd.h"
 
-SEC("tc")
-int from_guest(struct __sk_buff *skb)
+/* ask4 goes on with what answers DHCPv4, if there is something. That, too, looks
+ * whether the rules are still the NIC's. */
+static __always_inline void ask4(struct __sk_buff *skb, __u64 stamp)
 {
-	__u32 key = skb->ifindex;
-	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
-	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
-	struct verdict v = {};
-	__u64 stamp;
+	struct scratch *w = my_scratch();
 
-	if (!r || !s)
+	if (!w)
+		return;
+	w->ruled = stamp;
+	bpf_tail_call(skb, &answerers, 0);
+}
+
+/* passed lets a frame of the guest go on. */
+static __always_inline int passed(struct __sk_buff *skb, struct nic_state *s)
+{
+	if (!s)
 		return stop(skb);
-	stamp = stamp_of(r);
-	if (!surely_from_guest(skb, r)) {
-		judge_from_guest(skb, r, &v);
-		if (!is_ruled(skb, stamp))
-			return again(skb, AGAIN_FROM);
-		if (v.action == DROP)
-			return drop(skb, s, v.reason);
-		audit(skb, s, v.audited);
-		if (v.action == TAKE) {
-			bpf_tail_call(skb, &answerers, v.reason - REASON_DHCP4);
-			return take(skb, r, s, v.reason);
-		}
-	} else if (!is_ruled(skb, stamp)) {
-		return again(skb, AGAIN_FROM);
-	}
 	if (is_asked(skb))
 		return VERDICT_NEXT;
 	add(&s->from_guest);
@@ -360,17 +351,56 @@ int from_guest(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int to_guest(struct __sk_buff *skb)
+int from_guest(struct __sk_buff *skb)
 {
 	__u32 key = skb->ifindex;
 	struct nic_rules *r = bpf_map_lookup_elem(&nics, &key);
-	struct nic_state *s = bpf_map_lookup_elem(&states, &key);
 	struct verdict v = {};
+	struct nic_state *s;
+	__u64 stamp;
+
+	if (!r)
+		return stop(skb);
+	stamp = stamp_of(r);
+	if (surely_from_guest(skb, r)) {
+		s = bpf_map_lookup_elem(&states, &key);
+		return is_in_force(&nics, key, stamp) ? passed(skb, s) : again(skb, AGAIN_FROM);
+	}
+	if (surely_asks4(skb, r))
+		ask4(skb, stamp);
+	judge_from_guest(skb, r, &v);
+	if (!is_ruled(skb, stamp))
+		return again(skb, AGAIN_FROM);
+	s = bpf_map_lookup_elem(&states, &key);
+	if (!s)
+		return stop(skb);
+	if (v.action == DROP)
+		return drop(skb, s, v.reason);
+	audit(skb, s, v.audited);
+	if (v.action == TAKE) {
+		if (v.reason == REASON_DHCP4)
+			ask4(skb, stamp);
+		else
+			bpf_tail_call(skb, &answerers, v.reason - REASON_DHCP4);
+		return take(skb, r, s, v.reason);
+	}
+	return passed(skb, s);
+}
+
+SEC("tc")
+int to_guest(struct __sk_buff *skb)
+{
+	__u32 key = skb->ifindex;
+	struct verdict v = {};
+	struct nic_rules *r;
+	struct nic_state *s;
 	__u64 stamp;
 
 	/* The mark stays: while filters give way to links both are there. */
 	if (skb->mark == REPLY_MARK && skb->ingress_ifindex == skb->ifindex)
 		return VERDICT_NEXT;
+	r = bpf_map_lookup_elem(&nics, &key);
+	s = bpf_map_lookup_elem(&states, &key);
 	if (!r || !s)
 		return stop(skb);
 	stamp = stamp_of(r);

@@ -32,6 +32,7 @@
 #define MIN_FRAGMENT6 512
 #define LOCAL_IDLE_NS (600 * 1000000000ULL) /* after which a link-local may be replaced */
 #define BERTH_MAC 0x026265727468ULL
+#define BROADCAST_MAC 0xffffffffffffULL
 #define MIN_FRAGMENT 48 /* payload the smallest IPv4 link carries, RFC 791 */
 #define REASONS 64      /* a power of two; the guard's reasons are below it */
 #define PUNT_BYTES 1600
@@ -260,6 +261,8 @@ struct scratch {
 	__u8 pad[2]; /* so that the header behind 14 bytes is aligned */
 	__u8 out[OUT_BYTES + SLACK];
 	__u8 pad2[6];
+	__u64 ruled;    /* the stamp of the rules by which the frame is taken */
+	__u64 has[4];   /* codes of the options in the frame */
 	__u64 seen[4];  /* codes that are in the reply already */
 	__u64 asked[4]; /* codes that the client asks for */
 	__u32 len;      /* of the frame read, without what comes behind the message */
@@ -267,7 +270,7 @@ struct scratch {
 	__u32 lease, t1, t2;
 	__u8 partial; /* the guest leaves checksums to others */
 	__u8 pad3[3];
-	__u16 at[256]; /* where an option of this code is in the frame; 0: nowhere */
+	__u16 at[256]; /* where an option of this code is in the frame, if it has one */
 	struct ia6 ia[2]; /* of addresses, of prefixes */
 	struct exchange done;
 };

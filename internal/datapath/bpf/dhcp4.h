@@ -16,36 +16,55 @@ static __always_inline void about(struct scratch *s, __u8 kind, __be32 addr)
 	s->done.addr.lo = BE64(0xffff00000000ULL | bpf_ntohl(addr));
 }
 
+/* put_at writes an option of at most four bytes, and returns its length. */
+static __always_inline __u32 put_at(__u8 *o, __u8 code, __u8 len, __be32 value)
+{
+	store16(o, code << 8 | len);
+	*(__be32 *)(o + 2) = value;
+	return 2 + len;
+}
+
 static __always_inline int put(struct scratch *s, __u8 code, __u8 len, __be32 value)
 {
 	__u32 pos = pos_of(s);
-	__u8 *o = s->out + out_at(pos);
 
 	if (pos > OUT_BYTES - 8)
 		return -1;
-	o[0] = code;
-	o[1] = len;
-	*(__be32 *)(o + 2) = value;
-	set_pos(s, pos + 2 + len);
+	set_pos(s, pos + put_at(s->out + out_at(pos), code, len, value));
 	return 0;
 }
 
-/* header writes the fixed fields (RFC 2131 table 3) and stands behind them. */
+/* begin writes the options that every reply begins with, and stands behind them. */
+static __always_inline void begin(struct scratch *s, const struct answer4 *a, __u32 type, int rapid)
+{
+	__u8 *o = s->out;
+	__u32 pos = OFF_OPTIONS;
+
+	pos += put_at(o + pos, OPT_TYPE, 1, bpf_htonl(type << 24));
+	pos += put_at(o + pos, OPT_SERVER_ID, 4, a->server);
+	if (s->lease)
+		pos += put_at(o + pos, OPT_LEASE, 4, bpf_htonl(s->lease));
+	if (rapid)
+		pos += put_at(o + pos, OPT_RAPID_COMMIT, 0, 0);
+	set_pos(s, pos);
+}
+
+/* header writes the fixed fields (RFC 2131 table 3) but for the options. */
 static __always_inline void header(struct scratch *s, __be32 ciaddr, __be32 yiaddr, __be32 siaddr)
 {
 	__u8 *m = s->out + BOOTP, *q = s->in + BOOTP;
 
-	__builtin_memset(m, 0, OFF_OPTIONS - BOOTP + 64); /* with the room of the shortest message */
-	m[0] = 2;
-	__builtin_memcpy(m + 1, q + 1, 2);
-	__builtin_memcpy(m + 4, q + 4, 4);
-	__builtin_memcpy(m + 10, q + 10, 2);
-	__builtin_memcpy(m + 12, &ciaddr, 4);
-	__builtin_memcpy(m + 16, &yiaddr, 4);
-	__builtin_memcpy(m + 20, &siaddr, 4);
-	__builtin_memcpy(m + 24, q + 24, 20);
-	__builtin_memcpy(m + 236, q + 236, 4);
-	set_pos(s, OFF_OPTIONS);
+	store32(m, 0x02010600); /* to the only kind of client, see is_mine */
+	store32(m + 4, load32(q + 4));
+	store16(m + 8, 0);
+	store16(m + 10, load16(q + 10));
+	*(__be32 *)(m + 12) = ciaddr;
+	*(__be32 *)(m + 16) = yiaddr;
+	*(__be32 *)(m + 20) = siaddr;
+	for (int i = 24; i < 44; i += 4)
+		*(__u32 *)(m + i) = word(q + i);
+	clear(m + 44, NAMES_BYTES);
+	store32(m + 236, MAGIC);
 }
 
 /* frame4 puts the message on its way: the end option, and what goes before. */
@@ -61,38 +80,31 @@ __noinline int frame4(struct scratch *s, __be32 src, __be32 dst)
 	pos = pos_of(s);
 	o = s->out + out_at(pos);
 	o[0] = 255;
-	__builtin_memset(o + 1, 0, 8);
 	pos++;
-	if (pos < BOOTP + 300)
-		pos = BOOTP + 300;
+	if (pos < BOOTP + SHORTEST) {
+		clear(o + 1, SHORTEST - (OFF_OPTIONS - BOOTP) + 4);
+		pos = BOOTP + SHORTEST;
+	}
 	set_pos(s, pos);
 	length = pos - UDP4;
 	o = s->out;
-	if (dst == 0xffffffff)
-		__builtin_memset(o, 0xff, 6);
-	else
-		__builtin_memcpy(o, s->in + OFF_CHADDR, 6);
+	store_mac(o, dst == 0xffffffff ? BROADCAST_MAC : load_mac(s->in + OFF_CHADDR));
 	store_mac(o + 6, BERTH_MAC);
 	store16(o + 12, ETHERTYPE_IP4);
-	store16(o + 14, 0x4500);
-	store16(o + 16, length + 20);
-	store16(o + 18, 0);
-	store16(o + 20, 0x4000);
-	store16(o + 22, 64 << 8 | IPPROTO_UDP);
-	store16(o + 24, 0);
-	__builtin_memcpy(o + 26, &src, 4);
-	__builtin_memcpy(o + 30, &dst, 4);
-	*(__u16 *)(o + 24) = ~fold(bpf_csum_diff(0, 0, (__be32 *)(o + ETH_BYTES), 20, 0));
-	store16(o + UDP4, PORT_SERVER);
-	store16(o + UDP4 + 2, PORT_CLIENT);
-	store16(o + UDP4 + 4, length);
-	store16(o + UDP4 + 6, 0);
+	store32(o + 14, 0x45000000 | (length + 20));
+	store32(o + 18, 0x4000);
+	store32(o + 22, (64 << 8 | IPPROTO_UDP) << 16);
+	*(__be32 *)(o + 26) = src;
+	*(__be32 *)(o + 30) = dst;
+	*(__u16 *)(o + 24) = ~sum_header4(o + ETH_BYTES);
+	store32(o + UDP4, PORT_SERVER << 16 | PORT_CLIENT);
+	store32(o + UDP4 + 4, length << 16);
 	pseudo = pseudo4(src, dst, length);
 	if (s->partial) { /* as the request: whoever is behind completes it */
 		*(__u16 *)(o + UDP4 + 6) = fold(pseudo);
 		return 0;
 	}
-	sum = ~fold(pseudo + sum_reply(s, UDP4));
+	sum = ~fold(pseudo + sum_of(s, REPLY_AT(UDP4), REPLY_AT(pos)));
 	*(__u16 *)(o + UDP4 + 6) = sum ? sum : 0xffff;
 	return 0;
 }
@@ -124,26 +136,17 @@ static __always_inline void times(struct scratch *s, const struct answer4 *a)
 	s->t2 = t2;
 }
 
-/* read_asked notes what the client asks for, and returns in how many codes. */
-__noinline int read_asked(struct scratch *s)
+/* read_asked notes what the client asks for: v is where, in n codes. */
+__noinline int read_asked(struct scratch *s, __u64 v, __u32 n)
 {
-	__u64 v;
-	__u32 n;
-
 	if (!s)
-		return -1;
-	v = find(s, OPT_REQUEST_LIST);
-	if (!v)
-		return 0;
-	n = length_of(s, v);
-	if (n > MAX_ASKED)
 		return -1;
 	for (__u32 i = 0; i < MAX_ASKED; i++) {
 		if (i >= n)
 			break;
 		add_code(s->asked, s->in[in_at(v + i)]);
 	}
-	return n;
+	return 0;
 }
 
 /* will_have says whether an option that is one of the basics will be in the reply. */
@@ -152,26 +155,34 @@ static __always_inline int will_have(const struct scratch *s, const struct answe
 	return a->slot[code] && (!(a->flags & ANSWER4_ONLY_REQUESTED) || has_code(s->asked, code));
 }
 
+/* put_piece writes a piece of the compiled options; most are of one word. */
 static __always_inline int put_piece(struct scratch *s, const struct answer4 *a, __u8 code)
 {
-	__u32 slot = a->slot[code];
+	__u32 slot = a->slot[code], pos = pos_of(s);
+	__u64 off, len;
 
 	if (slot == 0 || slot >= MAX_PIECES4)
 		return 0;
 	add_code(s->seen, code);
-	return copy(s, &a->data, a->pieces[slot].off, a->pieces[slot].len);
+	off = a->pieces[slot].off;
+	len = a->pieces[slot].len;
+	if (len > 8)
+		return copy(s, &a->data, off, len);
+	if (pos > OUT_BYTES - 8 || off > DATA_BYTES - 8)
+		return -1;
+	*(__u64 *)(s->out + out_at(pos)) = *(const __u64 *)(a->data.b + off);
+	set_pos(s, pos + len);
+	return 0;
 }
 
-/* put_option writes an option of the configuration, once. The mask goes in
- * front of the router (RFC 2132 3.3). */
-__noinline int put_option(struct scratch *s, const struct answer4 *a, __u32 which)
+/* put_special writes an option that is not always what was compiled. The mask
+ * goes in front of the router (RFC 2132 3.3). */
+__noinline int put_special(struct scratch *s, const struct answer4 *a, __u32 which)
 {
 	__u8 code = which;
 
 	if (!s || !a)
 		return -1;
-	if (has_code(s->seen, code))
-		return 0;
 	switch (code) {
 	case OPT_T1:
 	case OPT_T2:
@@ -192,20 +203,35 @@ __noinline int put_option(struct scratch *s, const struct answer4 *a, __u32 whic
 	return put_piece(s, a, code);
 }
 
+static __always_inline int is_special(__u8 code)
+{
+	return code == OPT_ROUTER || code == OPT_T1 || code == OPT_T2 || code == OPT_V6ONLY;
+}
+
+/* put_option writes an option of the configuration, once. */
+static __always_inline int put_option(struct scratch *s, const struct answer4 *a, __u8 code)
+{
+	if (has_code(s->seen, code))
+		return 0;
+	return is_special(code) ? put_special(s, a, code) : put_piece(s, a, code);
+}
+
 /* put_configuration writes what the client asked for, in its order, and then
  * the basics. */
 __noinline int put_configuration(struct scratch *s, const struct answer4 *a)
 {
 	__u64 v;
-	int n;
+	__u32 n;
 
 	if (!s || !a)
 		return -1;
-	n = read_asked(s);
-	if (n < 0)
-		return -1;
 	v = find(s, OPT_REQUEST_LIST);
-	for (int i = 0; i < MAX_ASKED; i++) {
+	n = v ? length_of(s, v) : 0;
+	if (n > MAX_ASKED)
+		return -1;
+	if (a->flags & ANSWER4_ONLY_REQUESTED)
+		read_asked(s, v, n);
+	for (__u32 i = 0; i < MAX_ASKED; i++) {
 		if (i >= n)
 			break;
 		if (put_option(s, a, s->in[in_at(v + i)]) < 0)
@@ -268,14 +294,8 @@ __noinline int give(struct scratch *s, const struct answer4 *a, __u32 type, __be
 		set_pos(s, OFF_NAMES);
 		if (copy(s, &a->data, a->names.off, NAMES_BYTES) < 0)
 			return -1;
-		set_pos(s, OFF_OPTIONS);
 	}
-	put(s, OPT_TYPE, 1, bpf_htonl(type << 24));
-	put(s, OPT_SERVER_ID, 4, a->server);
-	if (s->lease)
-		put(s, OPT_LEASE, 4, bpf_htonl(s->lease));
-	if (rapid)
-		put(s, OPT_RAPID_COMMIT, 0, 0);
+	begin(s, a, type, rapid);
 	if (put_configuration(s, a) < 0 || put_echo(s, OPT_CLIENT_ID) < 0 || put_fqdn(s, a) < 0 || !fits(s, a))
 		return -1;
 	return frame4(s, a->server, to);
@@ -305,8 +325,8 @@ __noinline int refuse(struct scratch *s, const struct answer4 *a, __be32 wrong)
 		return -1;
 	about(s, EXCHANGE_REQUEST_NAK, wrong);
 	header(s, 0, 0, 0);
-	put(s, OPT_TYPE, 1, bpf_htonl(NAK << 24));
-	put(s, OPT_SERVER_ID, 4, a->server);
+	s->lease = 0;
+	begin(s, a, NAK, 0);
 	put(s, OPT_MESSAGE, 0, 0);
 	pos = pos_of(s);
 	if (pos > OUT_BYTES - 64)
@@ -376,7 +396,7 @@ __noinline int answer_message4(struct scratch *s, const struct answer4 *a)
 		return -1;
 	switch (s->in[type]) {
 	case DISCOVER:
-		if (s->at[OPT_RAPID_COMMIT] && a->flags & ANSWER4_RAPID_COMMIT)
+		if (where(s, OPT_RAPID_COMMIT) && a->flags & ANSWER4_RAPID_COMMIT)
 			return grant(s, a, EXCHANGE_DISCOVER_ACK, ACK);
 		return grant(s, a, EXCHANGE_DISCOVER_OFFER, OFFER);
 	case REQUEST:
@@ -402,9 +422,9 @@ int answer_dhcp4(struct __sk_buff *skb)
 	__u64 stamp;
 	int what;
 
-	if (!r || !s)
-		return VERDICT_DROP;
-	if (!a || !w || skb->vlan_present || read_frame(skb, w) < 0 || read_datagram4(w) < 0)
+	if (!r || !s || !w || stamp_of(r) != w->ruled)
+		return again(skb, AGAIN_FROM);
+	if (!a || skb->vlan_present || read_frame(skb, w) < 0 || read_datagram4(w) < 0)
 		return take(skb, r, s, REASON_DHCP4);
 	stamp = stamp_of(a);
 	what = answer_message4(w, a);

@@ -104,7 +104,7 @@ __noinline int put_ia(struct scratch *s, const struct answer6 *a, __u32 pd)
 	kind = s->in[MESSAGE6];
 	if (!given && !pd && kind == MSG6_REQUEST && ia->n)
 		return -1;
-	if (echo(s, s->at[pd ? OPT6_IA_PD : OPT6_IA_NA], 8) < 0 || copy(s, &a->data, leases->off, leases->len) < 0)
+	if (echo(s, where(s, pd ? OPT6_IA_PD : OPT6_IA_NA), 8) < 0 || copy(s, &a->data, leases->off, leases->len) < 0)
 		return -1;
 	for (__u32 i = 0; i < MAX_LISTED6; i++) {
 		if (i >= ia->n || !forgets(kind, given))
@@ -129,12 +129,12 @@ __noinline int put_unknown(struct scratch *s, __u32 pd)
 	if (!ia->n || ia->mine)
 		return 0;
 	start = pos_of(s);
-	if (echo(s, s->at[pd ? OPT6_IA_PD : OPT6_IA_NA], 8) < 0)
+	if (echo(s, where(s, pd ? OPT6_IA_PD : OPT6_IA_NA), 8) < 0)
 		return -1;
 	pos = pos_of(s);
 	if (pos > OUT_BYTES - 8)
 		return -1;
-	__builtin_memset(s->out + out_at(pos), 0, 8); /* T1, T2 */
+	clear(s->out + out_at(pos), 8); /* T1, T2 */
 	set_pos(s, pos + 8);
 	if (put_status(s, STATUS_NO_BINDING) < 0)
 		return -1;
@@ -144,14 +144,14 @@ __noinline int put_unknown(struct scratch *s, __u32 pd)
 /* comes_first says which kind of identity association the client has first. */
 static __always_inline __u32 comes_first(const struct scratch *s)
 {
-	__u16 na = s->at[OPT6_IA_NA], pd = s->at[OPT6_IA_PD];
+	__u16 na = where(s, OPT6_IA_NA), pd = where(s, OPT6_IA_PD);
 
 	return pd && (!na || pd < na);
 }
 
 static __always_inline int has_ia(const struct scratch *s, __u32 pd)
 {
-	return !!s->at[pd ? OPT6_IA_PD : OPT6_IA_NA];
+	return !!where(s, pd ? OPT6_IA_PD : OPT6_IA_NA);
 }
 
 static __always_inline int put_fqdn6(struct scratch *s, const struct answer6 *a)
@@ -229,15 +229,15 @@ __noinline int frame6(struct scratch *s, const struct answer6 *a)
 		return -1;
 	length = pos - UDP6;
 	o = s->out;
-	__builtin_memcpy(o, s->in + 6, 6);
+	store_mac(o, load_mac(s->in + 6));
 	store_mac(o + 6, BERTH_MAC);
 	store16(o + 12, ETHERTYPE_IP6);
 	store16(o + 14, 0x6000);
 	store16(o + 16, 0);
 	store16(o + 18, length);
 	store16(o + 20, IPPROTO_UDP << 8 | 64);
-	__builtin_memcpy(o + OFF_SRC6, &a->addr, 16);
-	__builtin_memcpy(o + OFF_DST6, s->in + OFF_SRC6, 16);
+	copy16(o + OFF_SRC6, &a->addr);
+	copy16(o + OFF_DST6, s->in + OFF_SRC6);
 	store16(o + UDP6, PORT_SERVER6);
 	store16(o + UDP6 + 2, PORT_CLIENT6);
 	store16(o + UDP6 + 4, length);
@@ -247,7 +247,7 @@ __noinline int frame6(struct scratch *s, const struct answer6 *a)
 		*(__u16 *)(o + UDP6 + 6) = fold(pseudo);
 		return 0;
 	}
-	sum = ~fold(pseudo + sum_reply(s, UDP6));
+	sum = ~fold(pseudo + sum_of(s, REPLY_AT(UDP6), REPLY_AT(pos_of(s))));
 	*(__u16 *)(o + UDP6 + 6) = sum ? sum : 0xffff;
 	return 0;
 }
@@ -356,7 +356,7 @@ __noinline int inform6(struct scratch *s, const struct answer6 *a)
 
 static __always_inline int solicit6(struct scratch *s, const struct answer6 *a)
 {
-	if (s->at[OPT6_RAPID_COMMIT] && a->flags & ANSWER6_RAPID_COMMIT)
+	if (where(s, OPT6_RAPID_COMMIT) && a->flags & ANSWER6_RAPID_COMMIT)
 		return grant6(s, a, EXCHANGE_SOLICIT_REPLY, HEAD6_RAPID);
 	return grant6(s, a, EXCHANGE_SOLICIT_ADVERTISE, HEAD6_ADVERTISE);
 }

@@ -113,8 +113,8 @@ __noinline int frame_nd(struct scratch *s, const struct in6 *src, __u64 mac, __u
 		store16(o + IP6_DST, 0xff02);
 		o[IP6_DST + 15] = 1;
 	} else {
-		__builtin_memcpy(o, s->in + 6, 6);
-		__builtin_memcpy(o + IP6_DST, s->in + IP6_SRC, 16);
+		store_mac(o, load_mac(s->in + 6));
+		copy16(o + IP6_DST, s->in + IP6_SRC);
 	}
 	store_mac(o + 6, mac);
 	store16(o + 12, ETHERTYPE_IP6);
@@ -124,7 +124,7 @@ __noinline int frame_nd(struct scratch *s, const struct in6 *src, __u64 mac, __u
 	store16(o + ETH_BYTES + 6, IPPROTO_ICMPV6 << 8 | 255);
 	__builtin_memcpy(o + IP6_SRC, src, 16);
 	store16(o + ICMP6 + 2, 0);
-	*(__u16 *)(o + ICMP6 + 2) = ~fold(pseudo_nd(o, length) + sum_reply(s, ICMP6));
+	*(__u16 *)(o + ICMP6 + 2) = ~fold(pseudo_nd(o, length) + sum_of(s, REPLY_AT(ICMP6), REPLY_AT(pos_of(s))));
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 #define OFF_NAMES (BOOTP + 44)
 #define OFF_MAGIC (BOOTP + 236)
 #define OFF_OPTIONS (BOOTP + 240)
+#define SHORTEST 300 /* message, RFC 1542 2.1 */
+#define MAGIC 0x63825363
 #define NAMES_BYTES 192 /* sname and file */
 
 #define MAX_OPTIONS4 64
@@ -48,10 +50,13 @@ enum {
 
 static __always_inline __be32 word(const __u8 *b)
 {
-	__be32 v;
+	return *(const __be32 *)b;
+}
 
-	__builtin_memcpy(&v, b, 4);
-	return v;
+/* sum_header4 adds up an IP header without options. */
+static __always_inline __u16 sum_header4(const __u8 *h)
+{
+	return fold((__u64)word(h) + word(h + 4) + word(h + 8) + word(h + 12) + word(h + 16));
 }
 
 static __always_inline __u64 pseudo4(__be32 src, __be32 dst, __u16 len)
@@ -72,7 +77,7 @@ __noinline int read_datagram4(struct scratch *s)
 		return -1;
 	if (total + ETH_BYTES < OFF_OPTIONS)
 		return -1;
-	if (fold(bpf_csum_diff(0, 0, (__be32 *)(s->in + ETH_BYTES), 20, 0)) != 0xffff)
+	if (sum_header4(s->in + ETH_BYTES) != 0xffff)
 		return -1;
 	s->len = total + ETH_BYTES;
 	return note_checksum(s, UDP4, pseudo4(word(s->in + 26), word(s->in + 30), length));
@@ -87,7 +92,6 @@ __noinline int read_options4(struct scratch *s)
 
 	if (!s)
 		return -1;
-	__builtin_memset(s->at, 0, sizeof(s->at));
 	set_pos(s, OFF_OPTIONS);
 	for (int i = 0; i < MAX_OPTIONS4; i++) {
 		pos = pos_of(s);
@@ -95,15 +99,15 @@ __noinline int read_options4(struct scratch *s)
 			return -1;
 		code = s->in[in_at(pos)];
 		if (code == 255)
-			return s->at[OPT_TYPE] && !s->at[OPT_OVERLOAD] ? 0 : -1;
+			return where(s, OPT_TYPE) && !where(s, OPT_OVERLOAD) ? 0 : -1;
 		if (code == 0) {
 			set_pos(s, pos + 1);
 			continue;
 		}
 		n = 2 + s->in[in_at(pos) + 1];
-		if (pos + n > s->len || s->at[code])
+		if (pos + n > s->len || where(s, code))
 			return -1;
-		s->at[code] = pos;
+		note(s, code, pos);
 		set_pos(s, pos + n);
 	}
 	return -1;
@@ -112,7 +116,7 @@ __noinline int read_options4(struct scratch *s)
 /* find returns where the value of an option is, 0 if there is none. */
 static __always_inline __u64 find(const struct scratch *s, __u8 code)
 {
-	return s->at[code] ? in_at(s->at[code]) + 2 : 0;
+	return has_code(s->has, code) ? in_at(s->at[code]) + 2 : 0;
 }
 
 /* length_of returns how long the value is that find has found. */
@@ -148,18 +152,18 @@ __noinline int is_plain4(const struct scratch *s, const struct answer4 *a)
 	v = find(s, OPT_VENDOR_CLASS);
 	if (v && a->flags & ANSWER4_HTTP && s->in[v] == 'H')
 		return 0;
-	return !(s->at[OPT_USER_CLASS] && a->flags & ANSWER4_IPXE);
+	return !(where(s, OPT_USER_CLASS) && a->flags & ANSWER4_IPXE);
 }
 
 /* is_mine says that the message is from the NIC itself, and not by a relay. */
 static __always_inline int is_mine(const struct scratch *s, const struct answer4 *a)
 {
 	if (s->in[BOOTP] != 1 || s->in[BOOTP + 1] != 1 || s->in[BOOTP + 2] != 6 ||
-	    load32(s->in + OFF_MAGIC) != 0x63825363 || word(s->in + OFF_GIADDR) != 0)
+	    load32(s->in + OFF_MAGIC) != MAGIC || word(s->in + OFF_GIADDR) != 0)
 		return 0;
-	if (mac64(s->in + OFF_CHADDR) != a->mac)
+	if (load_mac(s->in + OFF_CHADDR) != a->mac)
 		return 0;
-	return !(a->flags & ANSWER4_CHECK_MAC) || mac64(s->in + 6) == a->mac;
+	return !(a->flags & ANSWER4_CHECK_MAC) || load_mac(s->in + 6) == a->mac;
 }
 
 #endif

@@ -94,7 +94,6 @@ __noinline int read_options6(struct scratch *s)
 
 	if (!s)
 		return -1;
-	__builtin_memset(s->at, 0, sizeof(s->at));
 	set_pos(s, OFF_OPTIONS6);
 	for (int i = 0; i < MAX_OPTIONS6; i++) {
 		pos = pos_of(s);
@@ -107,9 +106,9 @@ __noinline int read_options6(struct scratch *s)
 		if (pos + n > s->len)
 			return -1;
 		if (code < 64 && SINGLES6 >> code & 1) {
-			if (s->at[code])
+			if (where(s, code))
 				return -1;
-			s->at[code] = pos;
+			note(s, code, pos);
 		}
 		set_pos(s, pos + n);
 	}
@@ -119,7 +118,7 @@ __noinline int read_options6(struct scratch *s)
 /* find6 returns where the value of an option is, 0 if there is none. */
 static __always_inline __u64 find6(const struct scratch *s, __u8 code)
 {
-	return s->at[code] ? in_at(s->at[code]) + 4 : 0;
+	return has_code(s->has, code) ? in_at(s->at[code]) + 4 : 0;
 }
 
 /* length6 returns how long the value is that find6 has found. */
@@ -146,11 +145,11 @@ static __always_inline int is_even6(const struct scratch *s, __u8 code)
  * none asks for what was not compiled. */
 __noinline int is_plain6(const struct scratch *s, const struct answer6 *a)
 {
-	if (!s || !a || s->at[OPT6_IA_TA])
+	if (!s || !a || where(s, OPT6_IA_TA))
 		return 0;
-	if (a->flags & ANSWER6_ARCH && s->at[OPT6_ARCH])
+	if (a->flags & ANSWER6_ARCH && where(s, OPT6_ARCH))
 		return 0;
-	if (a->flags & ANSWER6_NAMED && (s->at[OPT6_IA_NA] || s->at[OPT6_IA_PD]))
+	if (a->flags & ANSWER6_NAMED && (where(s, OPT6_IA_NA) || where(s, OPT6_IA_PD)))
 		return 0;
 	return is_long6(s, OPT6_CLIENT_ID, 3, MAX_DUID6) && is_long6(s, OPT6_ORO, 0, 2 * MAX_ASKED) &&
 	       is_long6(s, OPT6_ELAPSED, 2, 2) && is_long6(s, OPT6_RAPID_COMMIT, 0, 0) &&
@@ -208,7 +207,7 @@ __noinline int same(const struct scratch *s, const struct data *d, __u32 at, __u
 /* is_known says that this is the client that the binding names, if it names one. */
 static __always_inline int is_known(const struct scratch *s, const struct answer6 *a)
 {
-	__u32 at = s->at[OPT6_CLIENT_ID], off = a->client.off, len = a->client.len;
+	__u32 at = where(s, OPT6_CLIENT_ID), off = a->client.off, len = a->client.len;
 
 	if (!len)
 		return 1;
@@ -223,12 +222,12 @@ static __always_inline int is_admitted(const struct scratch *s, const struct ans
 	const struct piece *own = &a->heads[HEAD6_INFORM];
 	__u8 kind = s->in[MESSAGE6];
 
-	if (s->at[OPT6_SERVER_ID] && !same(s, &a->data, s->at[OPT6_SERVER_ID], own->off, own->len))
+	if (where(s, OPT6_SERVER_ID) && !same(s, &a->data, where(s, OPT6_SERVER_ID), own->off, own->len))
 		return 0;
 	if (kind == MSG6_INFORMATION_REQUEST)
-		return a->flags & ANSWER6_STATELESS && !s->at[OPT6_IA_NA] && !s->at[OPT6_IA_PD];
-	return a->flags & ANSWER6_STATEFUL && s->at[OPT6_CLIENT_ID] &&
-	       !!s->at[OPT6_SERVER_ID] == names_server(kind);
+		return a->flags & ANSWER6_STATELESS && !where(s, OPT6_IA_NA) && !where(s, OPT6_IA_PD);
+	return a->flags & ANSWER6_STATEFUL && where(s, OPT6_CLIENT_ID) &&
+	       !!where(s, OPT6_SERVER_ID) == names_server(kind);
 }
 
 __noinline int holds(const struct answer6 *a, const struct prefix6 *p)

@@ -38,6 +38,29 @@ static __always_inline void set_pos(struct scratch *s, __u32 pos)
 	*(volatile __u32 *)&s->pos = pos;
 }
 
+static __always_inline int has_code(const __u64 *set, __u8 code)
+{
+	return set[code >> 6 & 3] >> (code & 63) & 1;
+}
+
+static __always_inline void add_code(__u64 *set, __u8 code)
+{
+	set[code >> 6 & 3] |= 1ULL << (code & 63);
+}
+
+/* note notes where in the frame the option of a code is. */
+static __always_inline void note(struct scratch *s, __u8 code, __u32 at)
+{
+	add_code(s->has, code);
+	s->at[code] = at;
+}
+
+/* where returns what was noted, 0 if there is no such option. */
+static __always_inline __u32 where(const struct scratch *s, __u8 code)
+{
+	return has_code(s->has, code) ? s->at[code] : 0;
+}
+
 /* read_frame copies a frame that is short enough, and forgets the last one. */
 static __always_inline int read_frame(struct __sk_buff *skb, struct scratch *s)
 {
@@ -48,33 +71,56 @@ static __always_inline int read_frame(struct __sk_buff *skb, struct scratch *s)
 		return -1;
 	s->len = len;
 	s->partial = 0;
+	__builtin_memset(s->has, 0, sizeof(s->has));
 	__builtin_memset(s->seen, 0, sizeof(s->seen));
 	__builtin_memset(s->asked, 0, sizeof(s->asked));
 	__builtin_memset(&s->done, 0, sizeof(s->done));
 	return bpf_skb_load_bytes(skb, 0, s->in, len);
 }
 
+/* The compiler knows nothing of how bytes are aligned, and would take each by
+ * itself; the kernels that take this program do not mind (as in copy). */
+static __always_inline void clear(__u8 *b, __u32 len)
+{
+	for (__u32 i = 0; i < len; i += 8)
+		*(__u64 *)(b + i) = 0;
+}
+
 static __always_inline __u16 load16(const __u8 *b)
 {
-	return (__u16)b[0] << 8 | b[1];
+	return bpf_ntohs(*(const __be16 *)b);
 }
 
 static __always_inline __u32 load32(const __u8 *b)
 {
-	return (__u32)b[0] << 24 | (__u32)b[1] << 16 | (__u32)b[2] << 8 | b[3];
+	return bpf_ntohl(*(const __be32 *)b);
+}
+
+static __always_inline __u64 load_mac(const __u8 *b)
+{
+	return (__u64)load32(b) << 16 | load16(b + 4);
+}
+
+static __always_inline void copy16(__u8 *to, const void *from)
+{
+	*(__u64 *)to = *(const __u64 *)from;
+	*(__u64 *)(to + 8) = *((const __u64 *)from + 1);
 }
 
 static __always_inline void store16(__u8 *b, __u16 v)
 {
-	b[0] = v >> 8;
-	b[1] = v;
+	*(__be16 *)b = bpf_htons(v);
+}
+
+static __always_inline void store32(__u8 *b, __u32 v)
+{
+	*(__be32 *)b = bpf_htonl(v);
 }
 
 static __always_inline void store_mac(__u8 *b, __u64 mac)
 {
 	store16(b, mac >> 32);
-	store16(b + 2, mac >> 16);
-	store16(b + 4, mac);
+	store32(b + 2, mac);
 }
 
 static __always_inline __u16 fold(__u64 sum)
@@ -94,19 +140,23 @@ static __always_inline __u64 words(__u64 n)
 	return n > 512 ? 512 : n;
 }
 
-/* sum_reply adds up the reply from an offset to its end (RFC 1071). */
-__noinline __u32 sum_reply(struct scratch *s, __u32 from)
-{
-	__u32 end, at;
-	__u64 n;
-	__s64 sum = 0;
+/* Where a byte of the frame or of the reply is in the scratch. */
+#define REQUEST_AT(off) (__builtin_offsetof(struct scratch, in) + (off))
+#define REPLY_AT(off) (__builtin_offsetof(struct scratch, out) + (off))
 
-	if (!s || from > 64)
+/* sum_of adds up what is between two places of the scratch (RFC 1071). */
+__noinline __u32 sum_of(struct scratch *s, __u32 from, __u32 end)
+{
+	__s64 sum = 0;
+	__u64 at, n;
+
+	if (!s || end > REPLY_AT(OUT_BYTES))
 		return 0;
-	end = pos_of(s);
-	if (end > OUT_BYTES - 8)
+	at = end;
+	HIDE(at);
+	if (at > REPLY_AT(OUT_BYTES))
 		return 0;
-	__builtin_memset(s->out + out_at(end), 0, 4); /* it is added up by words */
+	__builtin_memset((__u8 *)s + at, 0, 4); /* it is added up by words */
 	for (int i = 0; i < OUT_BYTES / 512; i++) {
 		at = from + i * 512;
 		if (at >= end)
@@ -115,35 +165,10 @@ __noinline __u32 sum_reply(struct scratch *s, __u32 from)
 		if (n > 512)
 			n = 512;
 		n = words(n);
-		sum = bpf_csum_diff(0, 0, (__be32 *)(s->out + out_at(at)), n, sum);
-		if (sum < 0)
+		HIDE(at);
+		if (at > REPLY_AT(OUT_BYTES))
 			return 0;
-	}
-	return fold(sum);
-}
-
-/* sum_request adds up the frame from an offset to the end of its message. */
-__noinline __u32 sum_request(struct scratch *s, __u32 from)
-{
-	__u32 end, at;
-	__u64 n;
-	__s64 sum = 0;
-
-	if (!s || from > 64)
-		return 0;
-	end = s->len;
-	if (end <= from || end > IN_BYTES)
-		return 0;
-	__builtin_memset(s->in + in_at(end - 1) + 1, 0, 4); /* as in sum_reply */
-	for (int i = 0; i < IN_BYTES / 512; i++) {
-		at = from + i * 512;
-		if (at >= end)
-			break;
-		n = end - at;
-		if (n > 512)
-			n = 512;
-		n = words(n);
-		sum = bpf_csum_diff(0, 0, (__be32 *)(s->in + in_at(at)), n, sum);
+		sum = bpf_csum_diff(0, 0, (__be32 *)((__u8 *)s + at), n, sum);
 		if (sum < 0)
 			return 0;
 	}
@@ -156,7 +181,7 @@ __noinline __u32 sum_request(struct scratch *s, __u32 from)
 static __always_inline int note_checksum(struct scratch *s, __u32 udp, __u64 pseudo)
 {
 	s->partial = *(__u16 *)(s->in + udp + 6) == fold(pseudo);
-	return s->partial && fold(pseudo + sum_request(s, udp)) == 0xffff ? -1 : 0;
+	return s->partial && fold(pseudo + sum_of(s, REQUEST_AT(udp), REQUEST_AT(s->len))) == 0xffff ? -1 : 0;
 }
 
 /* copy appends bytes of the compiled answer to the reply, eight at a time:
@@ -204,21 +229,11 @@ __noinline int echo(struct scratch *s, __u32 off, __u32 len)
 	return 0;
 }
 
-static __always_inline int has_code(const __u64 *set, __u8 code)
-{
-	return set[code >> 6 & 3] >> (code & 63) & 1;
-}
-
-static __always_inline void add_code(__u64 *set, __u8 code)
-{
-	set[code >> 6 & 3] |= 1ULL << (code & 63);
-}
-
 /* tell counts an exchange, and puts it before the daemon if there were few: a
  * guest can have as many as it likes. */
 static __always_inline void tell(struct __sk_buff *skb, struct nic_state *s, struct scratch *w, __u8 why)
 {
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = bpf_ktime_get_coarse_ns();
 
 	add(&s->taken[(why - REASON_DHCP4) & (TAKEN - 1)]);
 	add(&s->exchanges[w->done.kind & (EXCHANGES - 1)]);
@@ -230,7 +245,7 @@ static __always_inline void tell(struct __sk_buff *skb, struct nic_state *s, str
 		return;
 	s->told++;
 	w->done.ifindex = skb->ifindex;
-	w->done.at_ns = now;
+	w->done.at_ns = bpf_ktime_get_ns();
 	bpf_ringbuf_output(&told, &w->done, sizeof(w->done), BPF_RB_NO_WAKEUP);
 }
 

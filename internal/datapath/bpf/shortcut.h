@@ -97,6 +97,33 @@ static __always_inline int surely_from_guest(const struct __sk_buff *skb, const 
 	return surely_owns_mac(r, mac) && surely_owns_ip4(r, src);
 }
 
+/* is_ask4: a whole datagram from a client's port to a server's, with a BOOTREQUEST,
+ * whose IP header is not wrong. */
+static __always_inline int is_ask4(const __u8 *ip, __u64 room)
+{
+	__u16 total = half(ip + 2);
+
+	return ip[0] == 0x45 && !(half(ip + 6) & 0x3fff) && ip[9] == IPPROTO_UDP && half(ip + 20) == PORT_CLIENT &&
+	       half(ip + 22) == PORT_SERVER && ip[28] == 1 && total > 20 + 8 && total <= room;
+}
+
+/* surely_asks4 says that a frame is DHCPv4 that the judge would take: from the
+ * NIC's own MAC, from an address that it has or none yet. */
+static __always_inline int surely_asks4(const struct __sk_buff *skb, const struct nic_rules *r)
+{
+	const __u8 *b = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__be32 src;
+
+	if (r->flags & (RULE_CLOSED | RULE_SITE_DHCP) || b + 14 + 20 + 8 + 1 > end || skb->vlan_present)
+		return 0;
+	if ((b[0] & 1 && b[0] != 0xff) || half(b + 12) != ETHERTYPE_IP4 || !is_ask4(b + 14, skb->len - 14ULL))
+		return 0;
+	if (r->nmacs == 0 || source(b) != r->macs[0])
+		return 0;
+	src = *(const __be32 *)(b + 26);
+	return src == 0 || (r->nip4 > 0 && (src & r->ip4[0].mask) == r->ip4[0].addr);
+}
+
 static __always_inline int surely_to_guest(const struct __sk_buff *skb, const struct nic_rules *r)
 {
 	const __u8 *b = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;

@@ -32,7 +32,7 @@ func (c *cache) load() {
 
 // take returns, once, those of what was in force that merge can need beside a
 // reading: none where all can be read and nothing is wrong.
-func (c *cache) take(name string, r reading) map[string]nic.Binding {
+func (c *cache) take(name string, r reading) map[string]*nic.Binding {
 	before := c.before
 	c.before = nil
 	all := r.failed != nil || r.missing
@@ -57,7 +57,7 @@ func (c *cache) problem(format string, args ...any) []manifest.Problem {
 }
 
 // store writes what is in force.
-func (c *cache) store(bindings []nic.Binding) {
+func (c *cache) store(bindings []*nic.Binding) {
 	if c.kept.Path == "" {
 		return
 	}

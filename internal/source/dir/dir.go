@@ -44,7 +44,7 @@ type Source struct {
 	name    string
 	format  func() format
 	refresh chan chan struct{}
-	last    map[string]nic.Binding // by NIC: in force since the last read; nil before the first
+	last    map[string]*nic.Binding // by NIC: in force since the last read; nil before the first
 	cache   cache
 	files   map[string]parsed // by path: what unchanged files said
 
@@ -52,6 +52,7 @@ type Source struct {
 	// empty is an accident, as an editor's save or a full disk make it.
 	hadNetworks bool
 	prev        source.Update
+	kept        uint64 // the generation of it that the cache has
 }
 
 // format is how the files of a directory are read, as of one reading.
@@ -167,6 +168,10 @@ func (s *Source) read() source.Update {
 // whether there is news of it to publish.
 func (s *Source) keep() (news bool) {
 	before := s.cache.failed
+	if s.kept == s.prev.Generation && len(before) == 0 {
+		return false
+	}
+	s.kept = s.prev.Generation
 	s.cache.store(s.prev.Bindings)
 	if slices.Equal(before, s.cache.failed) {
 		return false
@@ -177,7 +182,7 @@ func (s *Source) keep() (news bool) {
 }
 
 func sameContent(a, b *source.Update) bool {
-	return reflect.DeepEqual(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) &&
+	return source.Same(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) &&
 		slices.Equal(a.Problems, b.Problems) && slices.Equal(a.Warnings, b.Warnings) && reflect.DeepEqual(a.Networks, b.Networks)
 }
 

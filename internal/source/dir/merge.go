@@ -27,7 +27,7 @@ type file struct {
 
 // outcome is what is in force after a reading.
 type outcome struct {
-	good     map[string]nic.Binding
+	good     map[string]*nic.Binding
 	stale    map[string]manifest.Problem
 	problems []manifest.Problem
 }
@@ -35,14 +35,14 @@ type outcome struct {
 // merge decides what is in force. A NIC disappears only if a readable
 // directory and, where its file still exists, a file without any mistake say
 // so: a broken or half-written file must not cut a running guest off.
-func merge(last map[string]nic.Binding, r reading) outcome {
+func merge(last map[string]*nic.Binding, r reading) outcome {
 	switch {
 	case r.failed != nil:
 		return keepAll(last, *r.failed)
 	case r.missing && len(last) > 0:
 		return keepAll(last, vanished(last))
 	}
-	out := outcome{good: map[string]nic.Binding{}, stale: map[string]manifest.Problem{}}
+	out := outcome{good: map[string]*nic.Binding{}, stale: map[string]manifest.Problem{}}
 	declared := map[string]string{} // NIC -> the file that has it, good or broken
 	for _, f := range r.files {
 		out.problems = append(out.problems, f.result.Problems...)
@@ -56,14 +56,14 @@ func merge(last map[string]nic.Binding, r reading) outcome {
 
 // vanished tells what happened to the whole directory: to remove it is far
 // more often an accident than a wish to cut every guest off.
-func vanished(last map[string]nic.Binding) manifest.Problem {
+func vanished(last map[string]*nic.Binding) manifest.Problem {
 	return manifest.Problem{Text: fmt.Sprintf("the directory of the bindings is gone; the %d it had stay in force until it is back (make it again, empty, to remove them)", len(last))}
 }
 
-func keepAll(last map[string]nic.Binding, p manifest.Problem) outcome {
+func keepAll(last map[string]*nic.Binding, p manifest.Problem) outcome {
 	out := outcome{good: maps.Clone(last), stale: map[string]manifest.Problem{}, problems: []manifest.Problem{p}}
 	if out.good == nil {
-		out.good = map[string]nic.Binding{}
+		out.good = map[string]*nic.Binding{}
 	}
 	for name := range last {
 		out.stale[name] = p
@@ -75,7 +75,8 @@ func keepAll(last map[string]nic.Binding, p manifest.Problem) outcome {
 // declares it, even if its document there is broken: otherwise mending one
 // file would silently change what another one said.
 func (o *outcome) claim(declared map[string]string, f file) {
-	for _, b := range f.result.Bindings {
+	for i := range f.result.Bindings {
+		b := &f.result.Bindings[i]
 		if first, taken := declared[b.NIC]; taken {
 			o.problems = append(o.problems, manifest.Problem{
 				File: f.path, Line: b.Origin.Line, Column: 1, NIC: b.NIC, Field: "nic", Value: b.NIC,
@@ -95,7 +96,7 @@ func (o *outcome) claim(declared map[string]string, f file) {
 
 // keep holds on to the last good versions of what a broken file had, and of
 // what its broken documents name.
-func (o *outcome) keep(last map[string]nic.Binding, declared map[string]string, f file) {
+func (o *outcome) keep(last map[string]*nic.Binding, declared map[string]string, f file) {
 	if len(f.result.Problems) == 0 {
 		return
 	}
@@ -121,4 +122,4 @@ func problemOf(name string, problems []manifest.Problem) manifest.Problem {
 	return problems[0]
 }
 
-func byName(a, b nic.Binding) int { return cmp.Compare(a.NIC, b.NIC) }
+func byName(a, b *nic.Binding) int { return cmp.Compare(a.NIC, b.NIC) }

@@ -16,10 +16,10 @@ func decl(name, file, version string) nic.Binding {
 	return nic.Binding{NIC: name, Hostname: version, Origin: nic.Origin{Source: "dir", File: file, Line: 1}}
 }
 
-func lastGood(bs ...nic.Binding) map[string]nic.Binding {
-	m := map[string]nic.Binding{}
-	for _, b := range bs {
-		m[b.NIC] = b
+func lastGood(bs ...nic.Binding) map[string]*nic.Binding {
+	m := map[string]*nic.Binding{}
+	for i := range bs {
+		m[bs[i].NIC] = &bs[i]
 	}
 	return m
 }
@@ -50,7 +50,7 @@ func TestMerge(t *testing.T) {
 	gone := manifest.Problem{Text: "the directory of the bindings is gone; the 2 it had stay in force until it is back (make it again, empty, to remove them)"}
 	for _, tt := range []struct {
 		name     string
-		last     map[string]nic.Binding
+		last     map[string]*nic.Binding
 		r        reading
 		good     []nic.Binding
 		stale    map[string]manifest.Problem
@@ -113,7 +113,10 @@ func TestMerge(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := maps.Clone(tt.last)
 			out := merge(tt.last, tt.r)
-			got := slices.SortedFunc(maps.Values(out.good), byName)
+			var got []nic.Binding
+			for _, b := range slices.SortedFunc(maps.Values(out.good), byName) {
+				got = append(got, *b)
+			}
 			if d := cmp.Diff(tt.good, got, equal()); d != "" {
 				t.Errorf("in force: -want +got\n%s", d)
 			}

@@ -50,7 +50,7 @@ type Source struct {
 	db      *database
 	version int64
 	read    bool // the open database was read at this version
-	last    map[string]nic.Binding
+	last    map[string]*nic.Binding
 	said    *source.Update // what the rows said; nil: they were not read, or cannot be any more
 	kept    disk.Kept
 	dirty   bool
@@ -193,7 +193,7 @@ func (s *Source) look(ctx context.Context) source.Update {
 		s.keepAll(&u, err)
 	}
 	u.Problems = slices.Concat(u.Problems, s.createFailed, s.cacheFailed)
-	u.Bindings = slices.SortedFunc(maps.Values(s.last), func(a, b nic.Binding) int { return cmp.Compare(a.NIC, b.NIC) })
+	u.Bindings = slices.SortedFunc(maps.Values(s.last), func(a, b *nic.Binding) int { return cmp.Compare(a.NIC, b.NIC) })
 	u.Generation = s.prev.Generation
 	if u.Generation == 0 || !same(&u, &s.prev) {
 		u.Generation++
@@ -204,7 +204,7 @@ func (s *Source) look(ctx context.Context) source.Update {
 }
 
 func same(a, b *source.Update) bool {
-	return reflect.DeepEqual(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) &&
+	return source.Same(a.Bindings, b.Bindings) && reflect.DeepEqual(a.Stale, b.Stale) &&
 		slices.Equal(a.Problems, b.Problems) && slices.Equal(a.Warnings, b.Warnings)
 }
 
@@ -268,9 +268,9 @@ func (s *Source) merge(u *source.Update, rows []compat.Row) {
 		s.keepAll(u, r.Problems[0])
 		return
 	}
-	good := make(map[string]nic.Binding, len(r.Bindings))
-	for _, b := range r.Bindings {
-		good[b.NIC] = b
+	good := make(map[string]*nic.Binding, len(r.Bindings))
+	for i := range r.Bindings {
+		good[r.Bindings[i].NIC] = &r.Bindings[i]
 	}
 	u.Stale = map[string]manifest.Problem{}
 	for _, name := range r.Names {
