@@ -29,8 +29,10 @@ func rings() map[string]int {
 		"internal/disk": 2, "internal/sysctl": 2,
 		"internal/source/dir": 3, "internal/hook": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3, "internal/port": 3,
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
+		"internal/rest/wire": 2, "internal/rest/client": 3,
+		"internal/pki": 3, "internal/control": 4, "internal/rest": 5,
 		"internal/agent": 4,
-		"cmd/berth":      5, "cmd/berthd": 5,
+		"cmd/berth":      6, "cmd/berthd": 6, "cmd/berth-controller": 6,
 		// Tools and test support stand outside.
 		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9, "internal/docstest": 9, "internal/api/apitest": 9, "internal/compat/compattest": 9,
 	}
