@@ -155,19 +155,9 @@ func (g giving) first(field string, p netip.Prefix) bool {
 }
 
 func (c *checker) options6() {
-	seen := map[uint16]int{}
-	for i, o := range c.b.DHCP6.Options {
-		field := at("dhcp6.options", i)
-		if j, ok := seen[o.Code]; ok {
-			c.bad(field+".code", fmt.Sprint(o.Code), "the same code as %s", at("dhcp6.options", j))
-		}
-		seen[o.Code] = i
-		if q := codeProblem6(o.Code); q != "" {
-			c.bad(field+".code", fmt.Sprint(o.Code), "%s", q)
-		} else if q := knownLength6(o.Code).problem(int(o.Code), len(o.Data)); q != "" {
-			c.bad(field, "", "%s", q)
-		}
-	}
+	checkOptions(c, "dhcp6.options", c.b.DHCP6.Options, func(o Option6) (int, string, string) {
+		return int(o.Code), codeProblem6(o.Code), knownLength6(o.Code).problem(int(o.Code), len(o.Data))
+	})
 }
 
 // codeProblem6 refuses what carries the protocol itself, by RFC 8415 unless
