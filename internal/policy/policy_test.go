@@ -91,7 +91,7 @@ func TestCompileErrors(t *testing.T) {
 		{"nics.all(a, nics.all(b, nics.all(c, nics.all(d, nics.all(e, true)))))", "", "comprehension exceeds nesting limit"},
 		{strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200), "", "when:1:"},
 		{strings.Repeat("true && ", 5000) + "true", "", "when:1:1: expression code point size exceeds limit"},
-		{"true", "'too many: ' + 3", `message:1:15: found no matching overload for '_+_'`},
+		{"true", "'too many: ' + 3", `message:1:14: found no matching overload for '_+_'`},
 		{"true", "'never closed", `message:1:1: Syntax error`},
 		{"true", "size(nics)", `message:1:1: the expression is of type int, want string`},
 		{"true", "office-hours", `quote it for CEL: 'office-hours'`},
