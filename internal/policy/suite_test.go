@@ -76,7 +76,7 @@ tests:
 
 func TestRunTestsErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"tests: [{name: a, input: {action: create}, alowed: true}]", `t.yaml: [1:44] unknown field "alowed"`},
+		{"tests: [{name: a, input: {action: create}, permitted: true}]", `t.yaml: [1:44] unknown field "permitted"`},
 		{"tests: [{input: {request: {vms: [{nics: [{nets: x}]}]}}}]", `unknown field "nets"`},
 		{"tests: [", "t.yaml: [1:"},
 		{"kind: network\nname: lan\n", `t.yaml: network "lan": only policies and tests can be read here`},
