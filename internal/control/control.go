@@ -49,6 +49,7 @@ type Replica struct {
 	turn    chan struct{} // of one: changes are decided one at a time
 	streams *streams
 	alive   *liveness
+	recent  *recent
 
 	mu sync.RWMutex // of all below
 	picture
@@ -67,7 +68,7 @@ func New(o Options) *Replica {
 	r := &Replica{
 		store: o.Store, ca: o.CA, log: o.Log, opts: o, now: o.Now,
 		turn: make(chan struct{}, 1), streams: newStreams(),
-		moved: make(chan struct{}),
+		recent: newRecent(), moved: make(chan struct{}),
 	}
 	r.alive = newLiveness(&r.opts)
 	r.picture = newPicture()

@@ -32,6 +32,7 @@ func followed() []string {
 type picture struct {
 	revision int64
 	state    *ipam.State
+	names    names
 	status   *statuses
 	enrolled map[string]pki.Enrolment
 	site     Site
@@ -40,7 +41,7 @@ type picture struct {
 }
 
 func newPicture() picture {
-	return picture{state: ipam.NewState(), status: newStatuses(), enrolled: map[string]pki.Enrolment{}}
+	return picture{state: ipam.NewState(), names: newNames(), status: newStatuses(), enrolled: map[string]pki.Enrolment{}}
 }
 
 // set takes one event in. What is not understood is an error, and is as if it
@@ -56,12 +57,21 @@ func (p *picture) set(e etcd.Event) error {
 		return json.Unmarshal(e.Value, &p.site)
 	case strings.HasPrefix(e.Key, enrolledKeys):
 		return p.setEnrolled(strings.TrimPrefix(e.Key, enrolledKeys), e)
-	case e.Deleted:
-		p.state.Delete(e.Key, e.ModRevision)
-		return nil
-	default:
-		return p.state.Set(e.Key, e.Value, e.ModRevision)
 	}
+	return p.setState(e)
+}
+
+func (p *picture) setState(e etcd.Event) error {
+	var err error
+	if e.Deleted {
+		err = p.state.Delete(e.Key, e.ModRevision)
+	} else {
+		err = p.state.Set(e.Key, e.Value, e.ModRevision)
+	}
+	if kind, name, ok := splitResource(e.Key); ok {
+		p.names.note(kind, name, p.state.Get(kind, name))
+	}
+	return err
 }
 
 func (p *picture) setEnrolled(node string, e etcd.Event) error {
@@ -80,7 +90,7 @@ func (p *picture) setEnrolled(node string, e etcd.Event) error {
 // compile prepares the policies.
 func (p *picture) compile() {
 	var all []fleet.Policy
-	for _, res := range p.state.List(fleet.KindPolicy) {
+	for _, res := range p.state.All(fleet.KindPolicy) {
 		if pol, ok := res.(*fleet.Policy); ok {
 			all = append(all, *pol)
 		}
@@ -124,6 +134,7 @@ func (r *Replica) replace(p *picture) {
 	r.complain("policies", p.broken)
 	r.mu.Lock()
 	r.picture, r.read = *p, true
+	r.recent.reset(p.revision)
 	r.tell()
 	r.mu.Unlock()
 	r.streams.each((*Stream).touchAll)
@@ -134,18 +145,25 @@ func (r *Replica) change(b etcd.Batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	policies := false
+	var changes []Change
 	for _, e := range b.Events {
-		before := r.concerns(e.Key)
+		kind, name, is := splitResource(e.Key)
+		before := r.state.Get(kind, name)
+		r.look(e.Key, before)
 		r.complain(e.Key, r.set(e))
-		r.look(before)
-		r.look(r.concerns(e.Key))
-		policies = policies || strings.HasPrefix(e.Key, fleet.ResourcesKey(fleet.KindPolicy))
+		if is {
+			after := r.state.Get(kind, name)
+			r.look(e.Key, after)
+			changes = append(changes, Change{Revision: e.ModRevision, Kind: kind, Name: name, Before: before, After: after})
+		}
+		policies = policies || kind == fleet.KindPolicy
 	}
 	if policies {
 		r.compile()
 		r.complain("policies", r.broken)
 	}
 	r.revision = b.Revision
+	r.recent.add(changes)
 	r.tell()
 }
 
@@ -155,64 +173,46 @@ func (r *Replica) tell() {
 	r.moved = make(chan struct{})
 }
 
-// concern is what a key has to do with the sets of nodes.
-type concern struct {
-	everything bool
-	nodes      []string // whose whole set it is about
-	nics       []*fleet.NIC
-}
-
-// concerns tells it from the picture as it is.
-func (r *Replica) concerns(key string) concern {
-	if key == fleet.DUIDKey {
-		return concern{everything: true}
-	}
-	kind, name, ok := splitResource(key)
-	if !ok {
-		return concern{}
-	}
-	switch res := r.state.Get(kind, name).(type) {
+// look has the streams look at what a key, and the resource there, has to do
+// with the sets of nodes.
+func (r *Replica) look(key string, res fleet.Resource) {
+	switch v := res.(type) {
 	case *fleet.NIC:
-		return concern{nics: []*fleet.NIC{res}}
+		r.touch(v)
 	case *fleet.Node:
-		return concern{nodes: []string{name}}
+		if st := r.streams.of(v.Name); st != nil {
+			st.touchAll()
+		}
 	case *fleet.Network:
-		return concern{nics: r.state.NICs(ipam.Query{Network: name})}
-	case *fleet.Failover:
-		var c concern
-		for _, m := range res.Members {
-			if n, ok := r.state.Get(fleet.KindNIC, m).(*fleet.NIC); ok {
-				c.nics = append(c.nics, n)
+		for n := range r.state.All(fleet.KindNIC) {
+			if n, ok := n.(*fleet.NIC); ok && n.Network == v.Name {
+				r.touch(n)
 			}
 		}
-		return c
+	case *fleet.Failover:
+		for _, m := range v.Members {
+			if n := r.state.NIC(m); n != nil {
+				r.touch(n)
+			}
+		}
 	}
-	return concern{}
+	if key == fleet.DUIDKey {
+		r.streams.each((*Stream).touchAll)
+	}
+}
+
+func (r *Replica) touch(n *fleet.NIC) {
+	for _, node := range placesOf(n) {
+		if st := r.streams.of(node); st != nil {
+			st.touch(n.Name)
+		}
+	}
 }
 
 func splitResource(key string) (kind fleet.Kind, name string, ok bool) {
 	rest, ok := strings.CutPrefix(key, "r/")
 	k, name, found := strings.Cut(rest, "/")
 	return fleet.Kind(k), name, ok && found
-}
-
-// look has the streams of the nodes look at it.
-func (r *Replica) look(c concern) {
-	if c.everything {
-		r.streams.each((*Stream).touchAll)
-	}
-	for _, node := range c.nodes {
-		if st := r.streams.of(node); st != nil {
-			st.touchAll()
-		}
-	}
-	for _, n := range c.nics {
-		for _, node := range placesOf(n) {
-			if st := r.streams.of(node); st != nil {
-				st.touch(n.Name)
-			}
-		}
-	}
 }
 
 // placesOf are the nodes that a NIC is on: two while it migrates.

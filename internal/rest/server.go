@@ -7,9 +7,6 @@ package rest
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -82,7 +79,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    headerSize,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnContext:       s.who.Conn,
+		ConnContext:       identity.ConnContext,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 64},
 	}
 	stopped := make(chan error, 1)
@@ -134,7 +131,6 @@ func (s *Server) allowed(r *http.Request) []string {
 type call struct {
 	w    http.ResponseWriter
 	r    *http.Request
-	ctx  func() context.Context //nolint:unused // replaced below
 	who  identity.Identity
 	args arguments
 	body []byte

@@ -200,6 +200,9 @@ type Verdict struct {
 	Policy  string `json:"policy,omitempty"`
 	Rule    string `json:"rule,omitempty"`
 	Message string `json:"message,omitempty"`
+	// Field and Value are what a limit stumbled on.
+	Field string `json:"field,omitempty"`
+	Value string `json:"value,omitempty"`
 }
 
 // Token lets one node enrol, once.
