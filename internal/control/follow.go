@@ -36,6 +36,7 @@ type picture struct {
 	status   *statuses
 	enrolled map[string]pki.Enrolment
 	site     Site
+	duid     string
 	policies *policy.Set
 	broken   error // why the policies cannot be asked: then nothing is allowed
 }
@@ -57,6 +58,8 @@ func (p *picture) set(e etcd.Event) error {
 		return json.Unmarshal(e.Value, &p.site)
 	case strings.HasPrefix(e.Key, enrolledKeys):
 		return p.setEnrolled(strings.TrimPrefix(e.Key, enrolledKeys), e)
+	case e.Key == fleet.DUIDKey:
+		p.duid = string(e.Value)
 	}
 	return p.setState(e)
 }
@@ -64,7 +67,7 @@ func (p *picture) set(e etcd.Event) error {
 func (p *picture) setState(e etcd.Event) error {
 	var err error
 	if e.Deleted {
-		err = p.state.Delete(e.Key, e.ModRevision)
+		err = p.state.Unset(e.Key, e.ModRevision)
 	} else {
 		err = p.state.Set(e.Key, e.Value, e.ModRevision)
 	}
@@ -149,11 +152,11 @@ func (r *Replica) change(b etcd.Batch) {
 	for _, e := range b.Events {
 		kind, name, is := splitResource(e.Key)
 		before := r.state.Get(kind, name)
-		r.look(e.Key, before)
+		r.look(e.Key, kind, name)
 		r.complain(e.Key, r.set(e))
+		r.look(e.Key, kind, name)
 		if is {
 			after := r.state.Get(kind, name)
-			r.look(e.Key, after)
 			changes = append(changes, Change{Revision: e.ModRevision, Kind: kind, Name: name, Before: before, After: after})
 		}
 		policies = policies || kind == fleet.KindPolicy
@@ -173,28 +176,16 @@ func (r *Replica) tell() {
 	r.moved = make(chan struct{})
 }
 
-// look has the streams look at what a key, and the resource there, has to do
-// with the sets of nodes.
-func (r *Replica) look(key string, res fleet.Resource) {
-	switch v := res.(type) {
-	case *fleet.NIC:
-		r.touch(v)
-	case *fleet.Node:
-		if st := r.streams.of(v.Name); st != nil {
-			st.touchAll()
+// look has the streams look at what a key has to do with the sets of nodes. It
+// is asked before and after each change.
+func (r *Replica) look(key string, kind fleet.Kind, name string) {
+	for _, n := range r.state.Dependents(kind, name) {
+		if n := r.state.NIC(n); n != nil {
+			r.touch(n)
 		}
-	case *fleet.Network:
-		for n := range r.state.All(fleet.KindNIC) {
-			if n, ok := n.(*fleet.NIC); ok && n.Network == v.Name {
-				r.touch(n)
-			}
-		}
-	case *fleet.Failover:
-		for _, m := range v.Members {
-			if n := r.state.NIC(m); n != nil {
-				r.touch(n)
-			}
-		}
+	}
+	if st := r.streams.of(name); kind == fleet.KindNode && st != nil {
+		st.touchAll()
 	}
 	if key == fleet.DUIDKey {
 		r.streams.each((*Stream).touchAll)

@@ -261,3 +261,16 @@ func (r *Replica) As(ctx context.Context, kind fleet.Kind, name string, revision
 	}
 	return fleet.Load(kind, doc)
 }
+
+// Wish is a resource without what the controller knows of it: what can be
+// written to have it as it is. A NIC wants the addresses and the MAC that it
+// was granted.
+func Wish(res fleet.Resource) fleet.Resource {
+	switch v := res.(type) {
+	case *fleet.NIC:
+		n := *v
+		n.Meta, n.Migration, n.Granted = nil, nil, nil
+		return &n
+	}
+	return res
+}

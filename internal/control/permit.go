@@ -3,11 +3,11 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/identity"
-	"github.com/berth-net/berth/internal/ipam"
 	"github.com/berth-net/berth/internal/policy"
 )
 
@@ -52,19 +52,20 @@ func isNone(res fleet.Resource) bool { return res == nil }
 
 // projectOf is the project that has a resource; nil: none, or one that is not
 // there.
-func (r *Replica) projectOf(res fleet.Resource) *fleet.Project {
-	var name string
+func (r *Replica) projectOf(res fleet.Resource) *fleet.Project { return r.project(projectName(res)) }
+
+func projectName(res fleet.Resource) string {
 	switch v := res.(type) {
 	case *fleet.Project:
-		name = v.Name
+		return v.Name
 	case *fleet.NIC:
-		name = v.Project
+		return v.Project
 	case *fleet.Failover:
-		name = v.Project
+		return v.Project
 	case *fleet.Request:
-		name = v.Project
+		return v.Project
 	}
-	return r.project(name)
+	return ""
 }
 
 func (r *Replica) project(name string) *fleet.Project {
@@ -153,13 +154,82 @@ func (r *Replica) usageWithout(old fleet.Resource, project string, req policy.Re
 		for j := range req.VMs[i].NICs {
 			network := req.VMs[i].NICs[j].Network
 			if _, done := u.Networks[network]; !done {
-				used, total := r.state.NetworkUsage(network)
-				u.Networks[network] = policy.NetworkUsage{Used: used, Total: total}
+				u.Networks[network] = r.networkUsage(network)
 			}
 		}
 	}
-	_ = old
+	if _, of, ok := requestOf(old); ok && of == project {
+		take(&u, r.grantsOf(old))
+	}
 	return u
 }
 
-var _ = ipam.Options{}
+// grant is what one resource has.
+type grant struct {
+	network   string
+	addresses []netip.Addr
+	vm        string
+	nic       bool
+}
+
+// grantsOf are those of a resource, of a request those of its NICs.
+func (r *Replica) grantsOf(res fleet.Resource) []grant {
+	switch v := res.(type) {
+	case *fleet.NIC:
+		g := grant{network: v.Network, vm: v.VM, nic: true}
+		if v.Granted != nil {
+			for _, p := range v.Granted.Addresses {
+				g.addresses = append(g.addresses, p.Addr())
+			}
+		}
+		return []grant{g}
+	case *fleet.Failover:
+		return []grant{{network: v.Network, addresses: v.Granted}}
+	case *fleet.Request:
+		var all []grant
+		for _, name := range nicsOf(v) {
+			if n := r.state.NIC(name); n != nil {
+				all = append(all, r.grantsOf(n)...)
+			}
+		}
+		return all
+	}
+	return nil
+}
+
+// nicsOf are the names of a request's NICs.
+func nicsOf(q *fleet.Request) []string {
+	var names []string
+	for i := range q.VMs {
+		for j := range q.VMs[i].NICs {
+			names = append(names, q.VMs[i].NICs[j].Name)
+		}
+	}
+	return names
+}
+
+// take subtracts grants from what is in use.
+func take(u *policy.Usage, grants []grant) {
+	vms := map[string]bool{}
+	for i := range grants {
+		g := &grants[i]
+		if g.nic {
+			u.Project.NICs--
+		}
+		if g.vm != "" {
+			vms[g.vm] = true
+		}
+		for _, a := range g.addresses {
+			if a.Is4() {
+				u.Project.Addresses4--
+			} else {
+				u.Project.Addresses6--
+			}
+		}
+		if n, ok := u.Networks[g.network]; ok {
+			n.Used = max(0, n.Used-int64(len(g.addresses)))
+			u.Networks[g.network] = n
+		}
+	}
+	u.Project.VMs -= len(vms)
+}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -272,20 +273,62 @@ func (r *Replica) WhoHad(ctx context.Context, who identity.Identity, w Had) ([]f
 func (r *Replica) NICStatus(ctx context.Context, n *fleet.NIC) (wire.NICStatus, error) {
 	s := wire.NICStatus{NIC: n.Name, Revision: n.Meta.Revision}
 	var err error
-	if s.Nodes, err = r.Statuses(ctx, n.Name, placesOf(n)); err != nil {
+	if s.Nodes, err = r.statusesOf(ctx, n.Name, placesOf(n)); err != nil {
 		return s, err
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	s.InForce = n.Node != "" && r.missing(n.Name) == ""
+	for _, d := range r.state.Document(n.Name) {
+		if d.Node == n.Node {
+			b := r.status.of(d.Node, n.Name)
+			s.Revision, s.InForce = d.Revision, b != nil && b.Revision >= d.Revision && b.State == inForce
+		}
+	}
 	return s, nil
+}
+
+// NICsOf are the names of the NICs that a resource is about.
+func (r *Replica) NICsOf(kind fleet.Kind, name string) []string {
+	switch v := r.Get(kind, name).(type) {
+	case *fleet.NIC:
+		return []string{name}
+	case *fleet.Request:
+		return nicsOf(v)
+	case *fleet.Failover:
+		return v.Members
+	}
+	return nil
+}
+
+// EditViewer judges what of the history somebody may see.
+func (r *Replica) EditViewer(who identity.Identity) func(fleet.Edit) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	mine := r.projectsOf(who)
+	return func(e fleet.Edit) bool {
+		switch e.Kind {
+		case fleet.KindProject, fleet.KindNIC, fleet.KindFailover, fleet.KindRequest:
+		default:
+			return false
+		}
+		for _, doc := range []json.RawMessage{e.Before, e.After} {
+			if doc == nil {
+				continue
+			}
+			res, err := fleet.Load(e.Kind, doc)
+			if err != nil || mine[projectName(res)] == nil {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // NodeStatus is how a node is connected, and what it says.
 func (r *Replica) NodeStatus(ctx context.Context, node string) (wire.NodeStatus, error) {
 	s := wire.NodeStatus{Node: node}
 	var err error
-	if s.Status, err = r.NodeStatuses(ctx, node); err != nil {
+	if s.Status, err = r.allStatusesOf(ctx, node); err != nil {
 		return s, err
 	}
 	r.mu.RLock()

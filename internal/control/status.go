@@ -182,8 +182,8 @@ func (r *Replica) isOn(nic, node string) bool {
 	return false
 }
 
-// Statuses reads what nodes say of NICs: of one NIC on some nodes.
-func (r *Replica) Statuses(ctx context.Context, nic string, nodes []string) ([]fleet.Status, error) {
+// statusesOf reads what some nodes say of a NIC.
+func (r *Replica) statusesOf(ctx context.Context, nic string, nodes []string) ([]fleet.Status, error) {
 	out := []fleet.Status{}
 	for _, node := range nodes {
 		e, _, err := r.store.Get(ctx, fleet.StatusKey(node, nic))
@@ -202,8 +202,8 @@ func (r *Replica) Statuses(ctx context.Context, nic string, nodes []string) ([]f
 	return out, nil
 }
 
-// NodeStatuses reads all that a node says of its NICs.
-func (r *Replica) NodeStatuses(ctx context.Context, node string) ([]fleet.Status, error) {
+// allStatusesOf reads all that a node says of its NICs.
+func (r *Replica) allStatusesOf(ctx context.Context, node string) ([]fleet.Status, error) {
 	prefix := fleet.StatusKey(node, "")
 	events, _, err := r.store.Range(ctx, prefix, fleet.After(prefix), etcd.RangeOptions{})
 	if err != nil {

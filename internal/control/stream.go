@@ -93,7 +93,8 @@ func (r *Replica) connect(ctx context.Context, st *Stream) error {
 	var revision int64
 	if err := r.until(ctx, func() bool {
 		revision = r.revision
-		return r.status.alive[st.node] == said
+		a, here := r.status.alive[st.node]
+		return here && a.Replica == said.Replica && a.Since.Equal(said.Since)
 	}); err != nil {
 		return fmt.Errorf("%w: it cannot write to its store: %w", ErrUnavailable, err)
 	}
@@ -171,7 +172,7 @@ func (st *Stream) take() (all bool, dirty map[string]struct{}) {
 // full looks at everything. The first time it says everything, unless that is
 // what the node says it has.
 func (st *Stream) full() (*nodelink.Message, error) {
-	docs, err := documents(st.replica.state.Documents(st.node))
+	docs, err := st.documents(st.replica.state.Documents(st.node))
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ func (st *Stream) part(dirty map[string]struct{}) (*nodelink.Message, error) {
 	}
 	var changed []nodelink.Document
 	for _, name := range slices.Sorted(maps.Keys(dirty)) {
-		docs, err := documents(st.replica.state.Document(st.node, name))
+		docs, err := st.documents(st.replica.state.Document(name))
 		if err != nil {
 			return nil, err
 		}
@@ -257,14 +258,14 @@ func (st *Stream) sayChange(changed []nodelink.Document, gone []string) *nodelin
 	return msg
 }
 
-// documents gives bindings the form in which they are sent.
-func documents(bodies []ipam.Document, err error) ([]nodelink.Document, error) {
-	if err != nil {
-		return nil, err
-	}
-	out := make([]nodelink.Document, 0, len(bodies))
-	for _, b := range bodies {
-		d, err := nodelink.NewDocument(b.Interface, b.Name, b.Revision, b.Body)
+// documents gives those of the node the form in which they are sent.
+func (st *Stream) documents(all []ipam.Document) ([]nodelink.Document, error) {
+	out := make([]nodelink.Document, 0, len(all))
+	for i := range all {
+		if all[i].Node != st.node {
+			continue
+		}
+		d, err := nodelink.NewDocument(all[i].NIC, all[i].Name, all[i].Revision, all[i].Body)
 		if err != nil {
 			return nil, err
 		}

@@ -44,13 +44,15 @@ func (s *Server) usage(c *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.replica.ProjectUsage(res), nil
+		p, _ := res.(*fleet.Project)
+		return s.replica.ProjectUsage(p), nil
 	}
 	res, err := s.named(c, fleet.KindNetwork, network, identity.Usage)
 	if err != nil {
 		return nil, err
 	}
-	return s.replica.NetworkUsage(res), nil
+	n, _ := res.(*fleet.Network)
+	return s.replica.NetworkUsage(n), nil
 }
 
 // named is a resource that a parameter names.
