@@ -17,7 +17,7 @@ const module = "github.com/berth-net/berth/"
 // it belongs.
 func rings() map[string]int {
 	return map[string]int{
-		"internal/nic": 0, "internal/reason": 0, "internal/dnsname": 0,
+		"internal/nic": 0, "internal/reason": 0, "internal/dnsname": 0, "internal/yamltree": 0,
 		"internal/wire": 1, "internal/guard": 1, "internal/dhcp4": 1, "internal/dhcp6": 1, "internal/table": 1, "internal/manifest": 1,
 		"internal/fleet": 1, "internal/nd": 1, "internal/arp": 1, "internal/route": 1,
 		"internal/pcap": 1, "internal/words": 2,

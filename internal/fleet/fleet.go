@@ -44,7 +44,7 @@ func (k Kind) Plural() string {
 // Resource is one of *Project, *Network, *Pool, *Node, *Policy, *NIC,
 // *Failover, *Request.
 type Resource interface {
-	Head() *Head
+	Header() *Head
 	// Validate returns all mistakes of the resource by itself, as FieldErrors
 	// of nic: field path, value as written, problem.
 	Validate() error
@@ -57,8 +57,8 @@ type Head struct {
 	Meta *Meta  `json:"meta,omitempty"`
 }
 
-// Head returns itself, for those who embed it.
-func (h *Head) Head() *Head { return h }
+// Header returns itself, for those who embed it.
+func (h *Head) Header() *Head { return h }
 
 // Meta is what the controller knows of a resource. In a document that is
 // written only Revision matters: unless 0 it must be the one in force.
