@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -40,9 +41,9 @@ func (c *Conflict) Error() string { return fmt.Sprintf("%v, by revision %d", Err
 func (c *Conflict) Is(target error) bool { return target == ErrConflict }
 
 // Commit makes one change, wholly or not at all: if every need holds, all puts
-// and deletes are done at the revision that is returned. The error is one of
-// ErrConflict, ErrTooLarge, ErrUnavailable, ErrFull, ErrUnknown, or a mistake of
-// the caller's.
+// and deletes (of a key, or of fleet.AllUnder it) are done at the revision that
+// is returned. The error is one of ErrConflict, ErrTooLarge, ErrUnavailable,
+// ErrFull, ErrUnknown, or a mistake of the caller's.
 func (s *Store) Commit(ctx context.Context, needs []fleet.Need, puts []fleet.Put, deletes []string) (int64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -63,7 +64,12 @@ func (s *Store) Commit(ctx context.Context, needs []fleet.Need, puts []fleet.Put
 func (s *Store) compares(needs []fleet.Need) []clientv3.Cmp {
 	out := make([]clientv3.Cmp, len(needs))
 	for i, n := range needs {
-		out[i] = clientv3.Compare(clientv3.ModRevision(s.prefix+n.Key), "=", n.Revision)
+		revision := clientv3.ModRevision(s.prefix + n.Key)
+		if n.End == "" {
+			out[i] = clientv3.Compare(revision, "=", n.Revision)
+		} else {
+			out[i] = clientv3.Compare(revision, "<", n.Revision+1).WithRange(s.prefix + n.End)
+		}
 	}
 	return out
 }
@@ -74,7 +80,11 @@ func (s *Store) writes(puts []fleet.Put, deletes []string) []clientv3.Op {
 		out = append(out, clientv3.OpPut(s.prefix+p.Key, string(p.Value)))
 	}
 	for _, key := range deletes {
-		out = append(out, clientv3.OpDelete(s.prefix+key))
+		var opts []clientv3.OpOption
+		if fleet.AllUnder(key) {
+			opts = append(opts, clientv3.WithPrefix())
+		}
+		out = append(out, clientv3.OpDelete(s.prefix+key, opts...))
 	}
 	return out
 }
@@ -122,7 +132,7 @@ func writeError(err error) error {
 	switch {
 	case errors.Is(err, rpctypes.ErrTooManyOps):
 		return fmt.Errorf("%w: %w; start the members of the cluster with --max-txn-ops=%d", ErrTooLarge, err, maxTxnOps)
-	case errors.Is(err, rpctypes.ErrRequestTooLarge):
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), tooLong(err):
 		return fmt.Errorf("%w: %w; start the members of the cluster with --max-request-bytes=%d", ErrTooLarge, err, maxRequestBytes)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return fmt.Errorf("%w: %w", ErrFull, err)
@@ -133,6 +143,11 @@ func writeError(err error) error {
 	default:
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
+}
+
+// tooLong reports whether gRPC itself has refused a message, at either end.
+func tooLong(err error) bool {
+	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "message larger than max")
 }
 
 // readError is an ErrUnavailable if trying again may help.

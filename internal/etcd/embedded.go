@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -28,9 +29,10 @@ const (
 // in its directory, which only this user (and root) can reach, and on nothing
 // else: there are no peers. etcdctl takes the socket too, for a backup.
 type server struct {
-	etcd   *embed.Etcd
-	socket string
-	lock   *os.File
+	etcd    *embed.Etcd
+	socket  string
+	lock    *os.File
+	running atomic.Bool
 }
 
 // start returns when the member answers.
@@ -82,7 +84,7 @@ func (s *server) config(dir string, log *slog.Logger) *embed.Config {
 	c.MaxRequestBytes = maxRequestBytes
 	// What berth remembers is in keys; etcd's own past is for slow followers.
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, "24h"
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(&bridge{handler: log.Handler()}))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(&bridge{handler: log.Handler(), running: &s.running}))
 	return c
 }
 
@@ -92,6 +94,7 @@ func (s *server) done() <-chan struct{} { return s.etcd.Server.StopNotify() }
 
 // stop returns when all is on disk and another process may have the directory.
 func (s *server) stop() error {
+	s.running.Store(false)
 	if s.etcd != nil {
 		s.etcd.Close()
 	}

@@ -14,10 +14,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // DefaultPrefix is before all keys. Its number is that of the keys' format.
@@ -89,7 +92,13 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if s.client, err = clientv3.New(config); err != nil {
 		return err
 	}
-	return s.Health(ctx)
+	if err := s.Health(ctx); err != nil {
+		return err
+	}
+	if s.server != nil {
+		s.server.running.Store(true)
+	}
+	return nil
 }
 
 // client is the configuration of the connections.
@@ -104,8 +113,13 @@ func (o Options) client(log *slog.Logger) (clientv3.Config, error) {
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
 		MaxCallSendMsgSize:   maxRequestBytes,
-		// The client's warnings are of errors that it also returns.
-		Logger: zap.New(&bridge{handler: log.Handler(), quieter: true}),
+		// What the client logs are errors that it also returns.
+		Logger: zap.New(&bridge{handler: log.Handler(), running: new(atomic.Bool)}),
+		// A store that is back after long is found soon.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: 5 * time.Second,
+		})},
 	}, err
 }
 

@@ -70,7 +70,9 @@ func (s *Store) Follow(ctx context.Context, fn func(Batch) error, prefixes ...st
 		if f.revision > before {
 			f.failures = 0
 		}
-		f.pause(ctx, err)
+		if err != nil {
+			f.pause(ctx, err)
+		}
 	}
 }
 

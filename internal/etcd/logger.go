@@ -5,25 +5,27 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"go.uber.org/zap/zapcore"
 )
 
-// bridge is a zapcore.Core: it hands etcd's log lines to slog. What etcd says
-// in normal operation is for debugging; it warns and complains as it did.
+// bridge is a zapcore.Core: it hands etcd's log lines to slog, one level lower.
+// What fails for what etcd complains of says so itself; and etcd complains of
+// every start and stop too.
 type bridge struct {
 	handler slog.Handler
-	quieter bool // warnings are for debugging too
+	running *atomic.Bool // unless true, nothing matters; the caller is told by an error
 }
 
 func (b *bridge) level(l zapcore.Level) slog.Level {
 	switch {
-	case l >= zapcore.ErrorLevel:
-		return slog.LevelError
-	case l == zapcore.WarnLevel && !b.quieter:
-		return slog.LevelWarn
-	default:
+	case l < zapcore.WarnLevel || !b.running.Load():
 		return slog.LevelDebug
+	case l == zapcore.WarnLevel:
+		return slog.LevelInfo
+	default:
+		return slog.LevelWarn
 	}
 }
 
@@ -34,7 +36,7 @@ func (b *bridge) Enabled(l zapcore.Level) bool {
 
 // With adds fields to all lines.
 func (b *bridge) With(fields []zapcore.Field) zapcore.Core {
-	return &bridge{handler: b.handler.WithAttrs(attrs(fields)), quieter: b.quieter}
+	return &bridge{handler: b.handler.WithAttrs(attrs(fields)), running: b.running}
 }
 
 // Check adds the bridge to those who write the line.

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/testenv"
 )
 
 // site is an etcd as a site has it: started and stopped apart from the store,
@@ -58,6 +59,7 @@ func (s *site) start(doors ...string) {
 
 func (s *site) stop() {
 	if s.run != nil {
+		s.run.Server.HardStop() // Close waits for watchers to go by themselves
 		s.run.Close()
 		s.run = nil
 	}
@@ -143,6 +145,25 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+// A need may be about all keys between two, and a delete about all under one.
+func TestCommitRange(t *testing.T) {
+	s := embedded(t)
+	none := []fleet.Need{{Key: "a/", End: "a0"}}
+	commit(t, s, none, append(put("a/1", "x"), append(put("a/2", "x"), put("b", "x")...)...))
+	if _, err := s.Commit(t.Context(), none, put("c", "x"), nil); !errors.Is(err, ErrConflict) {
+		t.Errorf("there are some: %v", err)
+	}
+	last := commit(t, s, nil, put("a/2", "y"))
+	if _, err := s.Commit(t.Context(), []fleet.Need{{Key: "a/", End: "a0", Revision: last - 1}}, put("c", "x"), nil); !errors.Is(err, ErrConflict) {
+		t.Errorf("one has changed: %v", err)
+	}
+	commit(t, s, nil, put("b", "y"))
+	commit(t, s, []fleet.Need{{Key: "a/", End: "a0", Revision: last}}, put("c", "x"), "a/")
+	if diff := cmp.Diff([]string{"b=y", "c=x"}, s.text(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func many(n int) (puts []fleet.Put, needs []fleet.Need) {
 	for i := range n {
 		key := fmt.Sprintf("k/%06d", i)
@@ -216,9 +237,7 @@ func TestAway(t *testing.T) {
 		t.Errorf("health: %v; want %v", err, ErrUnavailable)
 	}
 	site.start("a")
-	if err := s.Health(t.Context()); err != nil {
-		t.Errorf("it is back: %v", err)
-	}
+	testenv.Wait(t, time.Minute, "the store to be back", func() bool { return s.Health(t.Context()) == nil })
 }
 
 func TestRange(t *testing.T) {
@@ -338,7 +357,7 @@ func TestOptions(t *testing.T) {
 func TestAlive(t *testing.T) {
 	s := embedded(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	a := s.Alive(60 * time.Second)
+	a := s.Alive(6 * time.Second)
 	a.Set("n/1", []byte("us"))
 	a.Set("n/2", []byte("us"))
 	ended := make(chan error)

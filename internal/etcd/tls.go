@@ -65,10 +65,9 @@ func allSecure(endpoints []string) (bool, error) {
 	secure := 0
 	for _, e := range endpoints {
 		u, err := url.Parse(e)
-		if err != nil {
-			return false, err
-		}
 		switch {
+		case err != nil:
+			return false, fmt.Errorf("endpoint %s: want a URL as https://etcd-1:2379: %w", e, err)
 		case u.Scheme == "https":
 			secure++
 		case u.Scheme == "unix", u.Scheme == "http" && isLocal(u.Hostname()):
