@@ -93,7 +93,7 @@ func (p *picture) setEnrolled(node string, e etcd.Event) error {
 // compile prepares the policies.
 func (p *picture) compile() {
 	var all []fleet.Policy
-	for _, res := range p.state.All(fleet.KindPolicy) {
+	for res := range p.state.All(fleet.KindPolicy) {
 		if pol, ok := res.(*fleet.Policy); ok {
 			all = append(all, *pol)
 		}

@@ -224,8 +224,8 @@ func gather(d *wire.Diff, at map[string]int, older []fleet.Edit) {
 // ErrNever says that a resource was not there at that revision.
 var ErrNever = errors.New("it was not there then")
 
-// As returns a resource as it was right after a revision.
-func (r *Replica) As(ctx context.Context, kind fleet.Kind, name string, revision int64) (fleet.Resource, error) {
+// as returns a resource as it was right after a revision.
+func (r *Replica) as(ctx context.Context, kind fleet.Kind, name string, revision int64) (fleet.Resource, error) {
 	var doc json.RawMessage
 	var newer *fleet.Edit // the oldest one behind the revision
 	known := false
@@ -241,7 +241,7 @@ func (r *Replica) As(ctx context.Context, kind fleet.Kind, name string, revision
 				best, doc, known = rev.Number, e.After, true
 			}
 		}
-		return !known && !point.past(&rev, &seen) || !known
+		return !known || !point.past(&rev, &seen)
 	})
 	if err != nil {
 		return nil, err
@@ -262,15 +262,41 @@ func (r *Replica) As(ctx context.Context, kind fleet.Kind, name string, revision
 	return fleet.Load(kind, doc)
 }
 
-// Wish is a resource without what the controller knows of it: what can be
-// written to have it as it is. A NIC wants the addresses and the MAC that it
-// was granted.
-func Wish(res fleet.Resource) fleet.Resource {
-	switch v := res.(type) {
-	case *fleet.NIC:
-		n := *v
-		n.Meta, n.Migration, n.Granted = nil, nil, nil
-		return &n
+// wish is what is written to have a resource as it was. A NIC that does not have
+// what it was granted then asks for exactly that.
+func wish(then, now fleet.Resource) (fleet.Resource, error) {
+	doc, err := fleet.Encode(then)
+	if err != nil {
+		return nil, err
 	}
-	return res
+	res, err := fleet.Load(then.Header().Kind, doc)
+	if err != nil {
+		return nil, err
+	}
+	res.Header().Meta = nil
+	if n, ok := res.(*fleet.NIC); ok {
+		has, _ := now.(*fleet.NIC)
+		if n.Granted != nil && (has == nil || has.Granted == nil || !sameGrant(has.Granted, n.Granted)) {
+			n.MAC, n.Addresses = &n.Granted.MAC, nil
+			for _, p := range n.Granted.Addresses {
+				n.Addresses = append(n.Addresses, p.Addr().String())
+			}
+		}
+		n.Granted, n.Migration = nil, nil
+	}
+	return res, nil
+}
+
+func sameGrant(a, b *fleet.Granted) bool {
+	return a.MAC == b.MAC && slices.Equal(a.Addresses, b.Addresses)
+}
+
+// Then returns what is to be written to restore a resource to what it was right
+// after a revision.
+func (r *Replica) Then(ctx context.Context, kind fleet.Kind, name string, revision int64) (fleet.Resource, error) {
+	then, err := r.as(ctx, kind, name, revision)
+	if err != nil {
+		return nil, err
+	}
+	return wish(then, r.Get(kind, name))
 }

@@ -114,11 +114,11 @@ func (s *Server) restore(c *call) (any, error) {
 	if err := s.replica.May(c.who, identity.Restore, w.Kind, s.replica.Get(w.Kind, w.Name)); err != nil {
 		return nil, err
 	}
-	res, err := s.replica.As(c.r.Context(), w.Kind, w.Name, w.Revision)
+	res, err := s.replica.Then(c.r.Context(), w.Kind, w.Name, w.Revision)
 	if err != nil {
 		return nil, err
 	}
-	return s.apply(c, control.Action{Verb: control.Restore, Kind: w.Kind, Name: w.Name, Resource: control.Wish(res)})
+	return s.apply(c, control.Action{Verb: control.Restore, Kind: w.Kind, Name: w.Name, Resource: res})
 }
 
 // apply makes a change, waits for the nodes if that is asked for, and says what
