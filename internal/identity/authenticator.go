@@ -58,7 +58,10 @@ func New(c Config) (*Authenticator, error) {
 		_, err := a.tokens.current()
 		errs = append(errs, err)
 	}
-	return a, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 func checkSubjects(operators []string) error {
