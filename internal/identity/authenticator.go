@@ -112,10 +112,7 @@ func (a *Authenticator) Identify(r *http.Request) (Identity, error) {
 		return Identity{}, err
 	}
 	id, err := a.connection(r)
-	switch {
-	case err != nil && !(bearer != "" && errors.Is(err, ErrNone)):
-		return Identity{}, err
-	case bearer != "":
+	if bearer != "" && (err == nil || errors.Is(err, ErrNone)) {
 		id, err = a.withBearer(r, id, bearer)
 	}
 	if err != nil {

@@ -63,6 +63,12 @@ func newProvider(t *testing.T) *provider {
 	return p
 }
 
+func (p *provider) setDown(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+}
+
 // signer is a key of a provider.
 type signer struct {
 	alg jose.SignatureAlgorithm
@@ -280,16 +286,12 @@ func TestOIDCKeyRotation(t *testing.T) {
 func TestOIDCProviderDown(t *testing.T) {
 	s := newOIDCSite(t, nil)
 	k := s.add(signer{jose.ES256, "k1", newKey(t)})
-	s.provider.mu.Lock()
-	s.down = true
-	s.provider.mu.Unlock()
+	s.setDown(true)
 	a := s.ask(nil, k.sign(t, s.claims(nil)))
 	if a.want(t, "down", "", "cannot be asked"); !a.Unavailable {
 		t.Errorf("%+v", a)
 	}
-	s.provider.mu.Lock()
-	s.down = false
-	s.provider.mu.Unlock()
+	s.setDown(false)
 	s.ask(nil, k.sign(t, s.claims(nil))).want(t, "at once", "", "cannot be asked")
 	s.clock.pass(time.Second)
 	s.ask(nil, k.sign(t, s.claims(nil))).want(t, "later", "user:alice", "")

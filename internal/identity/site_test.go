@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"math/big"
@@ -112,8 +113,8 @@ func answerOf(id identity.Identity, err error) answer {
 	if err == nil {
 		return out
 	}
-	out.Error, out.None = err.Error(), err == identity.ErrNone
-	if r, ok := err.(*identity.Refusal); ok {
+	out.Error, out.None = err.Error(), errors.Is(err, identity.ErrNone)
+	if r, ok := errors.AsType[*identity.Refusal](err); ok {
 		out.Text, out.Unavailable = r.Text, r.Unavailable
 	}
 	return out
