@@ -36,7 +36,8 @@ type site struct {
 	store    *etcd.Store
 }
 
-func newSite(t testing.TB) *site {
+func newSite(t testing.TB, manner string) *site {
+	t.Helper()
 	s := &site{t: t}
 	s.members, s.store = cluster(t)
 	dir, err := os.MkdirTemp("/run", "claims-") // short enough for a socket
@@ -46,7 +47,7 @@ func newSite(t testing.TB) *site {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	for i := range replicas {
 		socket := filepath.Join(dir, fmt.Sprintf("%d.sock", i))
-		s.replicas = append(s.replicas, newProcess(t, fmt.Sprintf("replica %d", i), ourselves("replica", socket)))
+		s.replicas = append(s.replicas, newProcess(t, fmt.Sprintf("replica %d", i), ourselves("replica", socket, manner)))
 		s.doors = append(s.doors, newDoor(socket))
 	}
 	s.furnish()
@@ -100,6 +101,30 @@ func (s *site) chaos(rng *rand.Rand) {
 // members are killed. No order of what they saw is wrong, every revision is
 // whole, and in the end all that was granted is there, and nothing else.
 func TestClaims(t *testing.T) {
+	seed := seeded(t)
+	s := newSite(t, "careful")
+	r := s.run(seed, func() { s.chaos(rand.New(rand.NewPCG(seed, clients))) })
+	r.tell(t)
+	for _, wrong := range slices.Concat(r.told, r.revisions, r.steps) {
+		t.Error(wrong)
+	}
+}
+
+// Replicas that do not care whether what they decided on is still so are found
+// out, by the clients' history as well as by the revisions.
+func TestCareless(t *testing.T) {
+	s := newSite(t, "careless")
+	r := s.run(seeded(t), func() { time.Sleep(3 * time.Second) })
+	for what, wrong := range map[string][]string{"history": r.steps, "revisions": r.revisions} {
+		t.Logf("%s: %d wrong, such as %q", what, len(wrong), wrong[:min(len(wrong), 1)])
+		if len(wrong) == 0 {
+			t.Errorf("nothing is wrong with the %s", what)
+		}
+	}
+}
+
+func seeded(t *testing.T) uint64 {
+	t.Helper()
 	seed := rand.Uint64()
 	if text := os.Getenv("BERTH_SEED"); text != "" {
 		if _, err := fmt.Sscan(text, &seed); err != nil {
@@ -107,19 +132,33 @@ func TestClaims(t *testing.T) {
 		}
 	}
 	t.Logf("BERTH_SEED=%d", seed)
-	s := newSite(t)
-	audit, stop := s.audit()
-	h := newHistory()
-	all := s.crowd(h, seed)
+	return seed
+}
+
+// report is what came of one run, and what is wrong with it.
+type report struct {
+	clients   []*client
+	auditor   *auditor
+	history   *history
+	told      []string // by the clients, and between them and the store
+	revisions []string
+	steps     []string // that no order explains
+}
+
+// run lets all clients work as long as something goes on.
+func (s *site) run(seed uint64, during func()) report {
+	r := report{history: newHistory()}
+	var stop func()
+	r.auditor, stop = s.audit()
+	r.clients = s.crowd(r.history, seed, during)
 	stop()
-	s.settle(h, all)
-	tell(t, all, audit, h)
-	if wrong := append(audit.wrong, audit.whole()...); len(wrong) > 0 {
-		t.Errorf("%d revisions are wrong:\n%s", len(wrong), strings.Join(wrong[:min(len(wrong), 20)], "\n"))
+	r.told = s.settle(r.history, r.clients)
+	for _, c := range r.clients {
+		r.told = append(r.told, c.wrong...)
 	}
-	for _, wrong := range h.check(time.Minute) {
-		t.Errorf("no order explains what was done to %s", wrong)
-	}
+	r.revisions = append(r.auditor.wrong, r.auditor.whole()...)
+	r.steps = r.history.check(time.Minute)
+	return r
 }
 
 // audit follows the store until stop, which returns when it has seen all that
@@ -162,8 +201,7 @@ func (s *site) audit() (a *auditor, stop func()) {
 	}
 }
 
-// crowd lets all clients work as long as there is chaos.
-func (s *site) crowd(h *history, seed uint64) []*client {
+func (s *site) crowd(h *history, seed uint64, during func()) []*client {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all []*client
 	var working sync.WaitGroup
@@ -175,7 +213,7 @@ func (s *site) crowd(h *history, seed uint64) []*client {
 		all = append(all, c)
 		working.Go(func() { c.work(ctx) })
 	}
-	s.chaos(rand.New(rand.NewPCG(seed, clients)))
+	during()
 	cancel()
 	working.Wait()
 	return all
@@ -183,16 +221,14 @@ func (s *site) crowd(h *history, seed uint64) []*client {
 
 // settle compares the store with what the clients know, and records what it
 // says of every address as the last that was seen of it.
-func (s *site) settle(h *history, all []*client) {
+func (s *site) settle(h *history, all []*client) (wrong []string) {
 	s.t.Helper()
 	call := h.now()
 	have := s.granted()
 	owners := map[netip.Addr]string{}
 	for _, c := range all {
 		for _, g := range c.groups {
-			for _, wrong := range g.compare(have) {
-				s.t.Errorf("client %d: %s", c.number, wrong)
-			}
+			wrong = append(wrong, g.compare(have)...)
 			for _, name := range g.nics {
 				address, there := have[name]
 				if _, known := g.has[name]; there && !known {
@@ -207,11 +243,12 @@ func (s *site) settle(h *history, all []*client) {
 		}
 	}
 	for name, address := range have {
-		s.t.Errorf("NIC %s has %s, and nobody has asked for it", name, address)
+		wrong = append(wrong, fmt.Sprintf("NIC %s has %s, and nobody has asked for it", name, address))
 	}
 	for _, a := range h.addresses() {
 		h.add(clients, call, step{read, a, owners[a], true})
 	}
+	return wrong
 }
 
 // granted is the address of each NIC in the store.
@@ -256,10 +293,10 @@ func (g *group) compare(have map[string]netip.Addr) (wrong []string) {
 }
 
 // tell says how much was tried, and fails if it was not enough to show anything.
-func tell(t *testing.T, all []*client, a *auditor, h *history) {
+func (r *report) tell(t *testing.T) {
 	t.Helper()
 	counts := map[string]int{}
-	for _, c := range all {
+	for _, c := range r.clients {
 		for k, n := range c.counts {
 			counts[k] += n
 		}
@@ -267,7 +304,7 @@ func tell(t *testing.T, all []*client, a *auditor, h *history) {
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%6d %s", counts[k], k)
 	}
-	t.Logf("%d steps on %d addresses; %d revisions looked at, %d full reads", len(h.steps), len(h.addresses()), a.seen, a.fulls)
+	t.Logf("%d steps on %d addresses; %d revisions looked at", len(r.history.steps), len(r.history.addresses()), r.auditor.seen)
 	for _, k := range []string{"PUT nic done", "PUT nic refused", "PUT request done", "PUT request refused", "DELETE nic done", "DELETE request done", "asked again"} {
 		if counts[k] < 10 {
 			t.Errorf("%s: %d times; that shows nothing", k, counts[k])

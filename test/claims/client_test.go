@@ -108,6 +108,7 @@ type client struct {
 	history *history
 	groups  []*group
 	counts  map[string]int
+	wrong   []string // what it was told that cannot be
 }
 
 // work goes on until the context ends.
@@ -217,7 +218,7 @@ func (c *client) get(g *group) {
 	case done:
 		end := c.history.now()
 		if err := c.read(g, a); err != nil {
-			c.t.Errorf("%s: %v", g.name, err)
+			c.wrong = append(c.wrong, fmt.Sprintf("%s: %v", g.name, err))
 		}
 		for _, address := range g.has {
 			c.history.addAt(c.number, call, end, step{claim, address, g.name, true})
@@ -236,10 +237,10 @@ func (c *client) giveBack(g *group) {
 	call := c.history.now()
 	got, _, certain := c.ask(http.MethodDelete, g, nil)
 	if got == gone && certain {
-		c.t.Errorf("%s %s was granted, and nobody has deleted it, and it is gone", g.kind, g.name)
+		c.wrong = append(c.wrong, fmt.Sprintf("%s %s was granted, and nobody has deleted it, and it is gone", g.kind, g.name))
 	}
 	if got == refused {
-		c.t.Errorf("%s %s cannot be given back", g.kind, g.name)
+		c.wrong = append(c.wrong, fmt.Sprintf("%s %s cannot be given back", g.kind, g.name))
 	}
 	g.state = gone
 	if got == unknown {
