@@ -43,9 +43,11 @@ func (r *remote) revision(i, revision int, last byte) *nic.Binding {
 	return &b
 }
 
-// say publishes, and reports whether a pass is left to be made.
+// say publishes, and reports whether a pass is left to be made. Links that have
+// come up since the last one would be a reason.
 func (r *remote) say() (more bool) {
 	r.Helper()
+	r.do("pass", func() error { r.pass(); return nil })
 	r.generation++
 	r.hear(source.Update{Source: "controller", Generation: r.generation, Refs: r.refs})
 	r.do("take", func() error { more = r.takeUpdates(); return nil })
