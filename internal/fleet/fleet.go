@@ -44,7 +44,7 @@ func (k Kind) Plural() string {
 // Resource is one of *Project, *Network, *Pool, *Node, *Policy, *NIC,
 // *Failover, *Request.
 type Resource interface {
-	Head() *Head
+	Header() *Head
 	// Validate returns all mistakes of the resource by itself, as FieldErrors
 	// of nic: field path, value as written, problem.
 	Validate() error
@@ -57,8 +57,8 @@ type Head struct {
 	Meta *Meta  `json:"meta,omitempty"`
 }
 
-// Head returns itself, for those who embed it.
-func (h *Head) Head() *Head { return h }
+// Header returns itself, for those who embed it.
+func (h *Head) Header() *Head { return h }
 
 // Meta is what the controller knows of a resource. In a document that is
 // written only Revision matters: unless 0 it must be the one in force.
@@ -278,8 +278,10 @@ const (
 
 // Rule is one CEL expression with its effect.
 type Rule struct {
-	Name    string `json:"name"`
-	Effect  Effect `json:"effect"`
-	When    string `json:"when"`              // CEL of type bool
-	Message string `json:"message,omitempty"` // CEL of type string, or plain text
+	Name   string `json:"name"`
+	Effect Effect `json:"effect"`
+	// Actions it is asked for: create, update, delete; none: create and update.
+	Actions []string `json:"actions,omitempty"`
+	When    string   `json:"when"`              // CEL of type bool
+	Message string   `json:"message,omitempty"` // CEL of type string, or plain text
 }

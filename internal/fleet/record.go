@@ -19,6 +19,11 @@ type Claim struct {
 	Hostname string   `json:"hostname,omitempty"`
 	// Until nobody else gets it, after a release.
 	Until time.Time `json:"until,omitzero"`
+	// Since its owner has it, where the owner was then, and who gave it: what a
+	// Tenure says of it.
+	Since time.Time `json:"since,omitzero"`
+	Node  string    `json:"node,omitempty"`
+	By    string    `json:"by,omitempty"`
 }
 
 // Held reports whether nobody else may have it now.

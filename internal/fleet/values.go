@@ -88,6 +88,35 @@ func (r Range) Contains(a netip.Addr) bool {
 	return a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)
 }
 
+// String prints it as it is written.
+func (r Range) String() string {
+	text, _ := r.MarshalText() // of an address, which is never an error
+	return string(text)
+}
+
+// Overlaps reports whether an address is in both.
+func (r Range) Overlaps(o Range) bool {
+	return r.First.BitLen() == o.First.BitLen() && !r.Last.Less(o.First) && !o.Last.Less(r.First)
+}
+
+// RangeOf is all addresses of a prefix.
+func RangeOf(p netip.Prefix) Range { return Range{p.Masked().Addr(), lastOf(p)} }
+
+// Contains reports whether an address is in one of the pool's ranges.
+func (p *Pool) Contains(a netip.Addr) bool { return within(p.Ranges, a) }
+
+// Excludes reports whether an address is in a part that is not given away.
+func (p *Pool) Excludes(a netip.Addr) bool { return within(p.Exclude, a) }
+
+func within(list []Range, a netip.Addr) bool {
+	for _, r := range list {
+		if r.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
 // lastOf returns the highest address of a prefix.
 func lastOf(p netip.Prefix) netip.Addr {
 	b := p.Masked().Addr().AsSlice()

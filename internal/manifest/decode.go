@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/yamltree"
 )
 
 // draft is one document on its way to a value: what it says, where it says
@@ -15,8 +16,8 @@ import (
 type draft struct {
 	file     string
 	line     int
-	root     *node
-	index    map[string]*node // by path, such as "routes[0].via"
+	root     *yamltree.Node
+	index    map[string]*yamltree.Node // by path, such as "routes[0].via"
 	raw      raw
 	problems []Problem
 	lost     bool // a value could not be read, so rules between values cannot be checked
@@ -24,30 +25,30 @@ type draft struct {
 
 // read parses one document and decodes it strictly. It never fails: what is
 // wrong is in problems.
-func read(file string, doc document) *draft {
-	d := &draft{file: file, line: doc.line, index: map[string]*node{}}
-	root, err := load(doc)
+func read(file string, doc yamltree.Document) *draft {
+	d := &draft{file: file, line: doc.Line, index: map[string]*yamltree.Node{}}
+	root, err := yamltree.Load(doc)
 	if err != nil {
 		d.syntax(doc, err)
 		return d
 	}
-	d.root, d.line = root, root.line
-	if root.kind != mapping {
-		d.fail("", root, "", "a document must be keys with values, not %s", root.kind)
+	d.root, d.line = root, root.Line
+	if root.Kind != yamltree.Mapping {
+		d.fail("", root, "", "a document must be keys with values, not %s", root.Kind)
 		return d
 	}
 	d.decode(reflect.ValueOf(&d.raw).Elem(), root, "")
 	return d
 }
 
-func (d *draft) syntax(doc document, err error) {
+func (d *draft) syntax(doc yamltree.Document, err error) {
 	d.lost = true
-	p := Problem{File: d.file, Line: doc.line, Column: 1, Text: err.Error()}
-	if s, ok := errors.AsType[*syntaxError](err); ok {
-		p.Line, p.Column = s.line, s.col
+	p := Problem{File: d.file, Line: doc.Line, Column: 1, Text: err.Error()}
+	if s, ok := errors.AsType[*yamltree.SyntaxError](err); ok {
+		p.Line, p.Column = s.Line, s.Col
 	}
 	d.problems = append(d.problems, p)
-	if n := guessName(doc.text); n != "" {
+	if n := guessName(doc.Text); n != "" {
 		d.raw.NIC = &n
 	}
 }
@@ -80,7 +81,7 @@ func (d *draft) name() (string, int) {
 
 // fail notes a problem at a node. The first problem of a field is the one to
 // mend; what follows from it, there and below, is not told.
-func (d *draft) fail(field string, n *node, value, format string, args ...any) {
+func (d *draft) fail(field string, n *yamltree.Node, value, format string, args ...any) {
 	if len(d.problems) >= maxProblems {
 		return
 	}
@@ -91,54 +92,54 @@ func (d *draft) fail(field string, n *node, value, format string, args ...any) {
 	}
 	p := Problem{File: d.file, Line: d.line, Column: 1, Field: field, Value: value, Text: fmt.Sprintf(format, args...)}
 	if n != nil {
-		p.Line, p.Column = n.line, n.col
+		p.Line, p.Column = n.Line, n.Col
 	}
 	d.problems = append(d.problems, p)
 }
 
 // unreadable is fail for a value that is lost by it.
-func (d *draft) unreadable(field string, n *node, format string, args ...any) {
+func (d *draft) unreadable(field string, n *yamltree.Node, format string, args ...any) {
 	d.lost = true
 	value := ""
-	if n.kind == scalar {
-		value = n.text
+	if n.Kind == yamltree.Scalar {
+		value = n.Text
 	}
 	d.fail(field, n, value, format, args...)
 }
 
 // decode reads a node into a raw field.
-func (d *draft) decode(v reflect.Value, n *node, path string) {
+func (d *draft) decode(v reflect.Value, n *yamltree.Node, path string) {
 	if path != "" {
 		d.index[path] = n
 	}
-	if n.kind == null {
+	if n.Kind == yamltree.Null {
 		d.unreadable(path, n, "has no value; leave the key out, or say what it is")
 		return
 	}
-	if n.kind == scalar && v.Type() == reflect.TypeFor[wordOrList]() {
-		v.Set(reflect.ValueOf(wordOrList{n.text}))
+	if n.Kind == yamltree.Scalar && v.Type() == reflect.TypeFor[wordOrList]() {
+		v.Set(reflect.ValueOf(wordOrList{n.Text}))
 		return
 	}
 	want := wanted(v.Type())
-	if n.kind != want {
+	if n.Kind != want {
 		what := want.String()
 		if v.Type() == reflect.TypeFor[wordOrList]() {
 			what = "a word or a list"
 		}
 		hint := ""
-		if n.kind == mapping && want == scalar && strings.HasSuffix(path, "]") {
+		if n.Kind == yamltree.Mapping && want == yamltree.Scalar && strings.HasSuffix(path, "]") {
 			// The parser takes a colon in a list inside braces for a key's.
 			hint = "; inside braces an address in a list needs quotes"
 		}
-		d.unreadable(path, n, "must be %s, not %s%s", what, n.kind, hint)
+		d.unreadable(path, n, "must be %s, not %s%s", what, n.Kind, hint)
 		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		d.pointer(v, n, path)
 	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
-		for i, item := range n.items {
+		v.Set(reflect.MakeSlice(v.Type(), len(n.Items), len(n.Items)))
+		for i, item := range n.Items {
 			d.decode(v.Index(i), item, fmt.Sprintf("%s[%d]", path, i))
 		}
 	case reflect.Map:
@@ -146,35 +147,35 @@ func (d *draft) decode(v reflect.Value, n *node, path string) {
 	case reflect.Struct:
 		d.keys(v, n, path)
 	default:
-		v.SetString(n.text)
+		v.SetString(n.Text)
 	}
 }
 
-func wanted(t reflect.Type) kind {
+func wanted(t reflect.Type) yamltree.Kind {
 	switch t.Kind() {
 	case reflect.Pointer:
 		return wanted(t.Elem())
 	case reflect.Slice:
-		return list
+		return yamltree.List
 	case reflect.Map, reflect.Struct:
-		return mapping
+		return yamltree.Mapping
 	}
-	return scalar
+	return yamltree.Scalar
 }
 
 // pointer reads an optional key; text is taken as written, quoted or not.
-func (d *draft) pointer(v reflect.Value, n *node, path string) {
+func (d *draft) pointer(v reflect.Value, n *yamltree.Node, path string) {
 	p := reflect.New(v.Type().Elem())
 	switch p.Elem().Kind() {
 	case reflect.Bool:
-		if n.quoted || n.text != "true" && n.text != "false" {
+		if n.Quoted || n.Text != "true" && n.Text != "false" {
 			d.unreadable(path, n, "must be true or false")
 			return
 		}
-		p.Elem().SetBool(n.text == "true")
+		p.Elem().SetBool(n.Text == "true")
 	case reflect.Int64:
-		i, err := parseInt(n.text)
-		if err != nil || n.quoted {
+		i, err := parseInt(n.Text)
+		if err != nil || n.Quoted {
 			d.unreadable(path, n, "must be a whole number")
 			return
 		}
@@ -200,12 +201,12 @@ func parseInt(s string) (int64, error) {
 }
 
 // table reads a map with free keys, such as tags and boot-arch.
-func (d *draft) table(v reflect.Value, n *node, path string) {
+func (d *draft) table(v reflect.Value, n *yamltree.Node, path string) {
 	v.Set(reflect.MakeMap(v.Type()))
 	for _, e := range d.unique(n, func(key string) string { return tablePath(path, key) }) {
 		value := reflect.New(v.Type().Elem()).Elem()
-		d.decode(value, e.value, tablePath(path, e.name))
-		v.SetMapIndex(reflect.ValueOf(e.name), value)
+		d.decode(value, e.Value, tablePath(path, e.Name))
+		v.SetMapIndex(reflect.ValueOf(e.Name), value)
 	}
 }
 
@@ -218,34 +219,34 @@ func tablePath(path, key string) string {
 }
 
 // keys reads a struct; a key it does not have is a mistake.
-func (d *draft) keys(v reflect.Value, n *node, path string) {
+func (d *draft) keys(v reflect.Value, n *yamltree.Node, path string) {
 	for _, e := range d.unique(n, func(key string) string { return join(path, key) }) {
-		if i, ok := fieldOf(v.Type(), e.name); ok {
-			d.decode(v.Field(i), e.value, join(path, e.name))
+		if i, ok := fieldOf(v.Type(), e.Name); ok {
+			d.decode(v.Field(i), e.Value, join(path, e.Name))
 			continue
 		}
-		at := &node{line: e.line, col: e.col}
+		at := &yamltree.Node{Line: e.Line, Col: e.Col}
 		if len(d.problems) >= maxProblems {
 			return
 		}
-		if near := nearest(v.Type(), e.name); near != "" {
-			d.fail(join(path, e.name), at, "", "unknown key; did you mean %s?", join(path, near))
+		if near := nearest(v.Type(), e.Name); near != "" {
+			d.fail(join(path, e.Name), at, "", "unknown key; did you mean %s?", join(path, near))
 		} else {
-			d.fail(join(path, e.name), at, "", "unknown key")
+			d.fail(join(path, e.Name), at, "", "unknown key")
 		}
 	}
 }
 
 // unique returns the entries of a mapping without those given twice.
-func (d *draft) unique(n *node, path func(key string) string) []entry {
-	var out []entry
+func (d *draft) unique(n *yamltree.Node, path func(key string) string) []yamltree.Entry {
+	var out []yamltree.Entry
 	first := map[string]int{}
-	for _, e := range n.keys {
-		if line, dup := first[e.name]; dup {
-			d.fail(path(e.name), &node{line: e.line, col: e.col}, "", "given twice, first at line %d", line)
+	for _, e := range n.Keys {
+		if line, dup := first[e.Name]; dup {
+			d.fail(path(e.Name), &yamltree.Node{Line: e.Line, Col: e.Col}, "", "given twice, first at line %d", line)
 			continue
 		}
-		first[e.name] = e.line
+		first[e.Name] = e.Line
 		out = append(out, e)
 	}
 	return out
@@ -275,36 +276,9 @@ func keyOf(f reflect.StructField) string {
 
 // nearest returns the key a mistyped one was probably meant to be.
 func nearest(t reflect.Type, key string) string {
-	best, least := "", 3
-	for i := range t.NumField() {
-		if k := keyOf(t.Field(i)); distance(k, key) < min(least, len(k)) {
-			best, least = k, distance(k, key)
-		}
+	keys := make([]string, t.NumField())
+	for i := range keys {
+		keys[i] = keyOf(t.Field(i))
 	}
-	return best
-}
-
-// distance counts the letters to add, drop or change between two keys
-// (Levenshtein). A key too long to be meant is not compared.
-func distance(a, b string) int {
-	if len(b) > 40 {
-		return len(b)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return yamltree.Nearest(keys, key)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/yamltree"
 )
 
 // bad notes a value that is not what its key wants.
@@ -33,7 +34,7 @@ func (b *builder) report(path, value, text string) {
 	}
 	if b.net != nil {
 		if n, ok := b.net.index[path]; ok {
-			from := Problem{File: b.net.file, Line: n.line, Column: n.col, Text: "network " + quote(*b.net.raw.Network)}
+			from := Problem{File: b.net.file, Line: n.Line, Column: n.Col, Text: "network " + quote(*b.net.raw.Network)}
 			d.fail(path, d.near("network"), written(n, value), "%s (from %s)", text, from.Error())
 			return
 		}
@@ -42,15 +43,15 @@ func (b *builder) report(path, value, text string) {
 }
 
 // written is the value as it stands in the file.
-func written(n *node, value string) string {
-	if n.kind == scalar {
-		return n.text
+func written(n *yamltree.Node, value string) string {
+	if n.Kind == yamltree.Scalar {
+		return n.Text
 	}
 	return value
 }
 
 // near returns the node of a path or of the nearest one around it.
-func (d *draft) near(path string) *node {
+func (d *draft) near(path string) *yamltree.Node {
 	for path != "" {
 		if n, ok := d.index[path]; ok {
 			return n

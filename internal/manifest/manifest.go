@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/yamltree"
 )
 
 // Limits of one file. They bound what a broken or hostile writer can cost.
@@ -104,14 +105,23 @@ func Resolved(file string, data []byte) Result {
 	return parse(file, docs, whole, Networks{resolved: true})
 }
 
-func parse(file string, docs []document, whole []Problem, nets Networks) Result {
+// split cuts a file into its documents.
+func split(file string, data []byte, limit int) ([]yamltree.Document, []Problem) {
+	docs, err := yamltree.Split(data, yamltree.Limits{Bytes: limit, Documents: MaxDocuments})
+	if err != nil {
+		return docs, []Problem{{File: file, Line: err.Line, Column: err.Col, Text: err.Text}}
+	}
+	return docs, nil
+}
+
+func parse(file string, docs []yamltree.Document, whole []Problem, nets Networks) Result {
 	r := Result{Problems: whole}
 	seen := map[string]int{}
 	broken := map[string]bool{}
 	for _, doc := range docs {
 		e := read(file, doc)
 		name, line := e.name()
-		if e.root != nil && e.root.kind == mapping && e.index["nic"] == nil {
+		if e.root != nil && e.root.Kind == yamltree.Mapping && e.index["nic"] == nil {
 			e.fail("nic", e.root, "", "missing: a document needs the name of its NIC")
 		}
 		if first, dup := seen[name]; dup && name != "" {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/yamltree"
 )
 
 // defaultNetwork is the name of the network of NICs that name none.
@@ -46,7 +47,7 @@ func UnreadableNetworks(p Problem) Networks { return Networks{unnamed: &p} }
 func (n Networks) Names() []string { return slices.Sorted(maps.Keys(n.known)) }
 
 func (n *Networks) add(d *draft) {
-	if d.root != nil && d.root.kind == mapping && d.raw.Network == nil {
+	if d.root != nil && d.root.Kind == yamltree.Mapping && d.raw.Network == nil {
 		d.fail("network", d.root, "", "missing: a document of this file needs the name of its network")
 	}
 	if d.raw.Network == nil {
@@ -74,10 +75,10 @@ func (n *Networks) add(d *draft) {
 func (d *draft) checkNetwork() {
 	for _, key := range nicOnly() {
 		if n, ok := d.index[key]; ok {
-			d.fail(key, n, n.text, "belongs to a NIC, not to a network")
+			d.fail(key, n, n.Text, "belongs to a NIC, not to a network")
 		}
 	}
-	if n, ok := d.index["link-local"]; ok && n.kind == list {
+	if n, ok := d.index["link-local"]; ok && n.Kind == yamltree.List {
 		d.fail("link-local", n, "", "a list of addresses belongs to a NIC, not to a network")
 	}
 	if d.lost {
@@ -119,7 +120,7 @@ func (n Networks) of(name string) (*draft, error) {
 // binding makes the NIC of a document, with what its network and the built-in
 // defaults give it. What is wrong is in d.problems.
 func (d *draft) binding(nets Networks) nic.Binding {
-	if d.root == nil || d.root.kind != mapping {
+	if d.root == nil || d.root.Kind != yamltree.Mapping {
 		return nic.Binding{}
 	}
 	name := ""

@@ -28,9 +28,14 @@ type Update struct {
 	// Bindings are in force, the stale ones among them, sorted by NIC. None is
 	// ever changed, so that an update and the source share them.
 	Bindings []*nic.Binding
+	// Singly says that the source changes one binding at a time, and that what has
+	// not changed since the last update is the same pointer.
+	Singly bool
 	// Stale are the bindings whose declaration is broken or cannot be read, by
 	// NIC: the last good version goes on.
 	Stale map[string]manifest.Problem
+	// State says how the source is connected to what it reads, if it can be not.
+	State string
 	// Problems are all mistakes, also those of NICs without a last good version.
 	Problems []manifest.Problem
 	// Warnings say what has no effect, or not the one that was wanted.

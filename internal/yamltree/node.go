@@ -1,4 +1,9 @@
-package manifest
+// Package yamltree reads YAML and JSON documents into a plain tree with the
+// place of every value. It refuses what makes YAML dangerous (anchors, tags,
+// depth without bounds) and never lets a broken document cost more than itself.
+//
+// Not here: what the keys mean (manifest, fleet).
+package yamltree
 
 import (
 	"cmp"
@@ -24,53 +29,58 @@ const maxKeys = 4096
 // maxBlank bounds the empty lines of one document.
 const maxBlank = 1000
 
-// kind is what a node is.
-type kind uint8
+// Kind is what a node is.
+type Kind uint8
 
+// The kinds.
 const (
-	scalar kind = iota
-	list
-	mapping
-	null
+	Scalar Kind = iota
+	List
+	Mapping
+	Null
 )
 
-func (k kind) String() string {
+// String names the kind for a message.
+func (k Kind) String() string {
 	return [...]string{"one value", "a list", "keys with values", "nothing"}[k]
 }
 
-// node is a YAML value with its place in the file: what is left of the
-// parser's tree once everything the format does not use is refused.
-type node struct {
-	kind      kind
-	text      string // of a scalar, as written
-	quoted    bool
-	line, col int
-	items     []*node
-	keys      []entry
+// Node is a YAML value with its place in the file: what is left of the
+// parser's tree once everything our formats do not use is refused.
+type Node struct {
+	Kind      Kind
+	Text      string // of a scalar, as written
+	Quoted    bool
+	Line, Col int
+	Items     []*Node
+	Keys      []Entry
 }
 
-type entry struct {
-	name      string
-	line, col int
-	value     *node
+// Entry is one key of a mapping.
+type Entry struct {
+	Name      string
+	Line, Col int
+	Value     *Node
 }
 
-// syntaxError is a mistake the YAML itself has.
-type syntaxError struct {
-	line, col int
-	text      string
+// SyntaxError is a mistake the YAML itself has; Line is 0 if it concerns the
+// whole file.
+type SyntaxError struct {
+	Line, Col int
+	Text      string
 }
 
-func (e *syntaxError) Error() string { return e.text }
+// Error is what is wrong, without the place.
+func (e *SyntaxError) Error() string { return e.Text }
 
-// load parses one document; lines are counted from its first line in the
+// Load parses one document; lines are counted from its first line in the
 // file.
-func load(doc document) (n *node, err error) {
+func Load(doc Document) (n *Node, err error) {
 	// The parser reads whatever an operator's tools wrote and is not ours: if it
 	// panics, that costs this document and not the agent.
 	defer func() {
 		if r := recover(); r != nil {
-			n, err = nil, &syntaxError{line: doc.line, col: 1, text: fmt.Sprintf("cannot be parsed: %v", r)}
+			n, err = nil, &SyntaxError{Line: doc.Line, Col: 1, Text: fmt.Sprintf("cannot be parsed: %v", r)}
 		}
 	}()
 	text, err := settle(doc)
@@ -78,30 +88,30 @@ func load(doc document) (n *node, err error) {
 		return nil, err
 	}
 	tokens := lexer.Tokenize(text)
-	if err := refuse(tokens, doc.line-1); err != nil {
+	if err := refuse(tokens, doc.Line-1); err != nil {
 		return nil, err
 	}
 	// Duplicate keys are found by us, with both places.
 	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, parserError(err, doc.line)
+		return nil, parserError(err, doc.Line)
 	}
 	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
-		return nil, &syntaxError{line: doc.line, col: 1, text: "cannot be parsed as one YAML document"}
+		return nil, &SyntaxError{Line: doc.Line, Col: 1, Text: "cannot be parsed as one YAML document"}
 	}
-	c := converter{offset: doc.line - 1}
+	c := converter{offset: doc.Line - 1}
 	return c.node(f.Docs[0].Body)
 }
 
 func parserError(err error, line int) error {
 	y, ok := errors.AsType[yaml.Error](err)
 	if !ok {
-		return &syntaxError{line: line, col: 1, text: err.Error()}
+		return &SyntaxError{Line: line, Col: 1, Text: err.Error()}
 	}
 	// Not err.Error(): it prints the source around, in quadratic time.
-	e := &syntaxError{line: line, col: 1, text: y.GetMessage()}
+	e := &SyntaxError{Line: line, Col: 1, Text: y.GetMessage()}
 	if t := y.GetToken(); t != nil && t.Position != nil {
-		e.line, e.col = line-1+t.Position.Line, t.Position.Column
+		e.Line, e.Col = line-1+t.Position.Line, t.Position.Column
 	}
 	return e
 }
@@ -147,7 +157,7 @@ func refuse(tokens token.Tokens, offset int) error {
 }
 
 func tokenError(t *token.Token, offset int, text string) error {
-	return &syntaxError{line: offset + t.Position.Line, col: t.Position.Column, text: text}
+	return &SyntaxError{Line: offset + t.Position.Line, Col: t.Position.Column, Text: text}
 }
 
 func refusedToken(t *token.Token) string {
@@ -168,20 +178,20 @@ func refusedToken(t *token.Token) string {
 
 // settle refuses or evens out the white space over which the lexer takes
 // quadratic time: lines of blanks, and carriage returns that end no line.
-func settle(doc document) (string, error) {
+func settle(doc Document) (string, error) {
 	var b strings.Builder
-	b.Grow(len(doc.text))
-	line, blank := doc.line-1, 0
-	for l := range strings.Lines(doc.text) {
+	b.Grow(len(doc.Text))
+	line, blank := doc.Line-1, 0
+	for l := range strings.Lines(doc.Text) {
 		line++
 		l = strings.TrimSuffix(strings.TrimSuffix(l, "\n"), "\r")
 		if i := strings.IndexByte(l, '\r'); i >= 0 {
-			return "", &syntaxError{line: line, col: i + 1, text: "a carriage return inside a line"}
+			return "", &SyntaxError{Line: line, Col: i + 1, Text: "a carriage return inside a line"}
 		}
 		if strings.TrimSpace(l) == "" {
 			l = ""
 			if blank++; blank > maxBlank {
-				return "", &syntaxError{line: line, col: 1, text: fmt.Sprintf("more than %d empty lines in one document", maxBlank)}
+				return "", &SyntaxError{Line: line, Col: 1, Text: fmt.Sprintf("more than %d empty lines in one document", maxBlank)}
 			}
 		}
 		b.WriteString(l)
@@ -193,9 +203,9 @@ func settle(doc document) (string, error) {
 // converter turns the parser's tree into nodes.
 type converter struct{ offset int }
 
-func (c converter) node(a ast.Node) (*node, error) {
-	n := &node{}
-	n.line, n.col = c.place(a)
+func (c converter) node(a ast.Node) (*Node, error) {
+	n := &Node{}
+	n.Line, n.Col = c.place(a)
 	switch v := a.(type) {
 	case *ast.MappingNode:
 		return n, c.mapping(n, v.Values)
@@ -204,15 +214,15 @@ func (c converter) node(a ast.Node) (*node, error) {
 	case *ast.SequenceNode:
 		return n, c.list(n, v.Values)
 	case *ast.NullNode:
-		n.kind = null
+		n.Kind = Null
 	case *ast.LiteralNode:
-		n.text, n.quoted = v.Value.Value, true
+		n.Text, n.Quoted = v.Value.Value, true
 	case *ast.StringNode:
-		n.text, n.quoted = v.Value, isQuoted(v.Token)
+		n.Text, n.Quoted = v.Value, isQuoted(v.Token)
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		n.text = a.GetToken().Value
+		n.Text = a.GetToken().Value
 	default:
-		return nil, &syntaxError{line: n.line, col: n.col, text: fmt.Sprintf("a YAML %s is not allowed here", strings.ToLower(a.Type().YAMLName()))}
+		return nil, &SyntaxError{Line: n.Line, Col: n.Col, Text: fmt.Sprintf("a YAML %s is not allowed here", strings.ToLower(a.Type().YAMLName()))}
 	}
 	return n, nil
 }
@@ -226,33 +236,33 @@ func (c converter) place(a ast.Node) (line, col int) {
 	return c.offset + p.Line, p.Column
 }
 
-func (c converter) list(n *node, values []ast.Node) error {
-	n.kind = list
+func (c converter) list(n *Node, values []ast.Node) error {
+	n.Kind = List
 	for _, v := range values {
 		item, err := c.node(v)
 		if err != nil {
 			return err
 		}
-		n.items = append(n.items, item)
+		n.Items = append(n.Items, item)
 	}
 	return nil
 }
 
-func (c converter) mapping(n *node, values []*ast.MappingValueNode) error {
-	n.kind = mapping
+func (c converter) mapping(n *Node, values []*ast.MappingValueNode) error {
+	n.Kind = Mapping
 	for i, v := range values {
 		line, col := c.place(v.Key)
 		if _, ok := v.Key.(ast.ScalarNode); !ok || v.Key.Type() == ast.NullType {
-			return &syntaxError{line: line, col: col, text: "a key must be a word"}
+			return &SyntaxError{Line: line, Col: col, Text: "a key must be a word"}
 		}
 		value, err := c.node(v.Value)
 		if err != nil {
 			return err
 		}
-		n.keys = append(n.keys, entry{name: v.Key.GetToken().Value, line: line, col: col, value: value})
+		n.Keys = append(n.Keys, Entry{Name: v.Key.GetToken().Value, Line: line, Col: col, Value: value})
 		// The parser places a block of keys at its first colon.
-		if i == 0 && n.line >= line && n.col > col {
-			n.line, n.col = line, col
+		if i == 0 && n.Line >= line && n.Col > col {
+			n.Line, n.Col = line, col
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package manifest
+package yamltree
 
 import (
 	"bytes"
@@ -7,44 +7,50 @@ import (
 	"unicode/utf8"
 )
 
-// document is one YAML document of a file; line is where it begins.
-type document struct {
-	line int
-	text string
+// Document is one YAML document of a file; Line is where it begins.
+type Document struct {
+	Line int
+	Text string
 }
 
-// split cuts a file at its document markers before anything is parsed, so
+// Limits are what one file may cost.
+type Limits struct {
+	Bytes     int
+	Documents int
+}
+
+// Split cuts a file at its document markers before anything is parsed, so
 // that a syntax error ends with its document. YAML 1.2 section 9.1.2 allows no
 // line that begins with a marker inside a document, not even in a block of
 // text, so no parser is needed to find them.
-func split(file string, data []byte, limit int) ([]document, []Problem) {
-	if p := wholeFile(data, limit); p != "" {
-		return nil, []Problem{{File: file, Text: p}}
+func Split(data []byte, most Limits) ([]Document, *SyntaxError) {
+	if p := wholeFile(data, most.Bytes); p != "" {
+		return nil, &SyntaxError{Text: p}
 	}
 	text := strings.TrimPrefix(string(data), "\ufeff")
-	var docs []document
-	cur := document{line: 1}
+	var docs []Document
+	cur := Document{Line: 1}
 	var body strings.Builder
-	var cut []Problem
+	var cut *SyntaxError
 	line := 0
 	for l := range strings.Lines(text) {
 		line++
 		if rest, ok := marker(l); ok {
 			docs = appendDoc(docs, cur, body.String())
-			cur = document{line: line}
+			cur = Document{Line: line}
 			body.Reset()
 			l = rest
 		}
 		if l == "-" || l == "--" {
 			// Nothing of ours ends like this but a marker that was cut off.
-			cut = []Problem{{File: file, Line: line, Column: 1, Text: "the file ends inside a document marker"}}
+			cut = &SyntaxError{Line: line, Col: 1, Text: "the file ends inside a document marker"}
 			break
 		}
 		body.WriteString(l)
 	}
 	docs = appendDoc(docs, cur, body.String())
-	if len(docs) > MaxDocuments {
-		return nil, []Problem{{File: file, Text: fmt.Sprintf("%d documents; at most %d are allowed in one file", len(docs), MaxDocuments)}}
+	if len(docs) > most.Documents {
+		return nil, &SyntaxError{Text: fmt.Sprintf("%d documents; at most %d are allowed in one file", len(docs), most.Documents)}
 	}
 	return docs, cut
 }
@@ -84,10 +90,10 @@ func marker(l string) (string, bool) {
 }
 
 // appendDoc leaves out documents that hold only blanks and comments.
-func appendDoc(docs []document, d document, text string) []document {
+func appendDoc(docs []Document, d Document, text string) []Document {
 	for l := range strings.Lines(text) {
 		if t := strings.TrimSpace(l); t != "" && t[0] != '#' {
-			d.text = text
+			d.Text = text
 			return append(docs, d)
 		}
 	}
