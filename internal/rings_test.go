@@ -28,7 +28,7 @@ func rings() map[string]int {
 		"internal/compat": 1, "internal/compat/ini": 1,
 		"internal/compat/carry": 2, "internal/compat/iscdhcpd": 2, "internal/compat/kea": 2, "internal/compat/dnsmasq": 2, "internal/compat/libvirt": 2,
 		"internal/plan": 2, "internal/source": 2, "internal/nodelink": 2,
-		"internal/ipam": 2,
+		"internal/ipam":          2,
 		"internal/compat/nimbus": 2, "internal/compat/ganeti": 2, "internal/compat/nfdhcpd": 2, "internal/compat/statichcpd": 2, "internal/source/statichcpd": 3,
 		// The inner rooms that touch the machine: edges write with them.
 		"internal/disk": 2, "internal/sysctl": 2,

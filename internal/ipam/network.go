@@ -215,7 +215,13 @@ func (d *draft) deleteNode(old *fleet.Node) {
 }
 
 func (d *draft) deleteProject(old *fleet.Project) {
-	d.account(old.Name) // whoever changes what it has writes this too
+	usage := fleet.UsageKey(old.Name) // whoever changes what it has writes this too
+	if p := d.s.projects[old.Name]; p != nil {
+		d.need(usage, p.rev)
+	} else {
+		d.need(usage, 0)
+	}
+	d.deletes[usage] = true
 	var has []string
 	for _, kind := range []fleet.Kind{fleet.KindNIC, fleet.KindFailover, fleet.KindRequest} {
 		for _, name := range sortedKeys(d.s.resources[kind]) {

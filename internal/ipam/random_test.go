@@ -102,10 +102,10 @@ func operation(t testing.TB, r *rand.Rand, s *ipam.State, opt ipam.Options) (*ip
 	case 16, 17, 18:
 		return put(pick(r, strings.Split(busy, "---")...))
 	case 19:
-		if r.IntN(3) > 0 {
-			return s.Migrate(name, pick(r, "n0", "n1"), opt)
-		}
-		return s.Delete(pick(r, fleet.KindNode, fleet.KindNetwork, fleet.KindProject), pick(r, "n0", "iso", "p1", "lan"), opt)
+		return s.Migrate(name, pick(r, "n0", "n1"), opt)
+	case 20, 21:
+		what := pick(r, fleet.Head{Kind: fleet.KindNode, Name: "n0"}, fleet.Head{Kind: fleet.KindNode, Name: "n1"}, fleet.Head{Kind: fleet.KindNetwork, Name: "iso"}, fleet.Head{Kind: fleet.KindProject, Name: project}, fleet.Head{Kind: fleet.KindPool, Name: "i"})
+		return s.Delete(what.Kind, what.Name, opt)
 	}
 	vm := ""
 	if r.IntN(2) == 0 {
