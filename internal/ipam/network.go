@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -16,10 +17,15 @@ func (d *draft) putNetwork(now *fleet.Network) {
 	}
 	old := get[*fleet.Network](d.s, fleet.KindNetwork, now.Name)
 	d.apart(now)
-	if old != nil && len(d.refused) == 0 {
+	if old != nil && len(d.refused) == 0 && !bytes.Equal(shape(now), shape(old)) {
 		d.stillServes(now, m)
 	}
 	d.write(now)
+}
+
+// shape is what of a network its NICs' documents are made with.
+func shape(n *fleet.Network) []byte {
+	return mustJSON([]any{n.Prefixes, n.Defaults, n.Transparent})
 }
 
 // apart refuses prefixes that another network has, unless one of the two is
