@@ -28,9 +28,10 @@ func TestArrival(t *testing.T) {
 	other := from("dir", "tap1", 1, 11)
 	generation := uint64(1)
 	says := func(suspended bool) {
-		b.Suspended = suspended
+		now := b
+		now.Suspended = suspended
 		generation++
-		n.hear(source.Update{Source: "dir", Generation: generation, Bindings: []nic.Binding{b, other}})
+		n.hear(source.Update{Source: "dir", Generation: generation, Bindings: []*nic.Binding{&now, &other}})
 		n.do("pass", func() error { n.pass(); return nil })
 	}
 	says(false)
