@@ -278,8 +278,10 @@ const (
 
 // Rule is one CEL expression with its effect.
 type Rule struct {
-	Name    string `json:"name"`
-	Effect  Effect `json:"effect"`
-	When    string `json:"when"`              // CEL of type bool
-	Message string `json:"message,omitempty"` // CEL of type string, or plain text
+	Name   string `json:"name"`
+	Effect Effect `json:"effect"`
+	// Actions it is asked for: create, update, delete; none: create and update.
+	Actions []string `json:"actions,omitempty"`
+	When    string   `json:"when"`              // CEL of type bool
+	Message string   `json:"message,omitempty"` // CEL of type string, or plain text
 }
