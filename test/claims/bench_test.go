@@ -39,7 +39,7 @@ func BenchmarkMembers(b *testing.B) {
 func BenchmarkClaims(b *testing.B) {
 	for _, writers := range []int{1, clients} {
 		b.Run(fmt.Sprintf("clients=%d", writers), func(b *testing.B) {
-			s := newSite(b, "careful")
+			s := newSite(b, small("careful"))
 			var n atomic.Int64
 			together(b, writers, func() {
 				i := n.Add(1)
