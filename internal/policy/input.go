@@ -96,8 +96,10 @@ type NetworkUsage struct {
 
 // OfRequest is how policies see a request.
 func OfRequest(r *fleet.Request) Request {
-	out := Request{Kind: string(fleet.KindRequest), Name: r.Name, Labels: r.Labels, VMs: make([]VM, 0, len(r.VMs)),
-		Duration: int64(time.Duration(r.Duration) / time.Second)}
+	out := Request{
+		Kind: string(fleet.KindRequest), Name: r.Name, Labels: r.Labels, VMs: make([]VM, 0, len(r.VMs)),
+		Duration: int64(time.Duration(r.Duration) / time.Second),
+	}
 	for i := range r.VMs {
 		out.VMs = append(out.VMs, ofVM(&r.VMs[i]))
 	}
@@ -105,8 +107,10 @@ func OfRequest(r *fleet.Request) Request {
 }
 
 func ofVM(v *fleet.VM) VM {
-	out := VM{Name: v.Name, Image: Image(v.Image), Memory: v.Memory, CPUs: v.CPUs, Bandwidth: v.Bandwidth, Labels: v.Labels,
-		NICs: make([]NIC, 0, len(v.NICs))}
+	out := VM{
+		Name: v.Name, Image: Image(v.Image), Memory: v.Memory, CPUs: v.CPUs, Bandwidth: v.Bandwidth, Labels: v.Labels,
+		NICs: make([]NIC, 0, len(v.NICs)),
+	}
 	for i := range v.NICs {
 		out.NICs = append(out.NICs, ofNIC(&v.NICs[i]))
 	}

@@ -51,13 +51,17 @@ func (c *considered) limits(p *compiled) *Verdict {
 func (c *considered) counts(l *fleet.Limits) *Verdict {
 	r := &c.in.Request
 	if l.VMs != nil && len(r.VMs) > *l.VMs {
-		return &Verdict{Rule: limitVMs, Field: "vms", Value: strconv.Itoa(len(r.VMs)),
-			Message: fmt.Sprintf("the request has %d VMs, at most %d are allowed", len(r.VMs), *l.VMs)}
+		return &Verdict{
+			Rule: limitVMs, Field: "vms", Value: strconv.Itoa(len(r.VMs)),
+			Message: fmt.Sprintf("the request has %d VMs, at most %d are allowed", len(r.VMs), *l.VMs),
+		}
 	}
 	for i := range r.VMs {
 		if n := len(r.VMs[i].NICs); l.NICsPerVM != nil && n > *l.NICsPerVM {
-			return &Verdict{Rule: limitNICs, Field: fmt.Sprintf("vms[%d].nics", i), Value: strconv.Itoa(n),
-				Message: fmt.Sprintf("VM %q has %d NICs, at most %d are allowed", r.VMs[i].Name, n, *l.NICsPerVM)}
+			return &Verdict{
+				Rule: limitNICs, Field: fmt.Sprintf("vms[%d].nics", i), Value: strconv.Itoa(n),
+				Message: fmt.Sprintf("VM %q has %d NICs, at most %d are allowed", r.VMs[i].Name, n, *l.NICsPerVM),
+			}
 		}
 	}
 	return nil
@@ -91,11 +95,15 @@ type lift struct {
 
 func lifts(here, all *fleet.Limits) []lift {
 	return []lift{
-		{limitAddresses, "addresses", &here.ExactAddresses, &all.ExactAddresses, "an exact address is asked for",
-			func(n *NIC) []string { return n.Addresses }},
+		{
+			limitAddresses, "addresses", &here.ExactAddresses, &all.ExactAddresses, "an exact address is asked for",
+			func(n *NIC) []string { return n.Addresses },
+		},
 		{limitMACs, "mac", &here.MACs, &all.MACs, "a MAC is asked for", askedMAC},
-		{limitBinding, "binding", &here.Binding, &all.Binding, "keys of the binding are set",
-			func(n *NIC) []string { return slices.Sorted(maps.Keys(n.Binding)) }},
+		{
+			limitBinding, "binding", &here.Binding, &all.Binding, "keys of the binding are set",
+			func(n *NIC) []string { return slices.Sorted(maps.Keys(n.Binding)) },
+		},
 	}
 }
 
@@ -115,8 +123,10 @@ func (l *lift) denies(r *Request, why string) *Verdict {
 				continue
 			}
 			value := strings.Join(asked, ", ")
-			return &Verdict{Rule: l.rule, Field: r.at(i, j, l.field), Value: value,
-				Message: fmt.Sprintf("%s (%s), and %s", l.text, value, why)}
+			return &Verdict{
+				Rule: l.rule, Field: r.at(i, j, l.field), Value: value,
+				Message: fmt.Sprintf("%s (%s), and %s", l.text, value, why),
+			}
 		}
 	}
 	return nil

@@ -146,8 +146,10 @@ func (c *considered) policy(p *compiled) *Verdict {
 func (c *considered) rule(p *compiled, r *rule) *Verdict {
 	holds, err := r.holds(c.vars)
 	if err != nil {
-		return &Verdict{Policy: p.name, Rule: r.name, Failed: true,
-			Message: fmt.Sprintf("the rule cannot be evaluated and so denies: %v", err)}
+		return &Verdict{
+			Policy: p.name, Rule: r.name, Failed: true,
+			Message: fmt.Sprintf("the rule cannot be evaluated and so denies: %v", err),
+		}
 	}
 	if r.effect == fleet.Allow {
 		c.first = cmp.Or(c.first, Verdict{Policy: p.name, Rule: r.name})

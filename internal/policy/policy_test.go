@@ -91,7 +91,7 @@ func TestCompileErrors(t *testing.T) {
 		{"nics.all(a, nics.all(b, nics.all(c, nics.all(d, nics.all(e, true)))))", "", "comprehension exceeds nesting limit"},
 		{strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200), "", "when:1:"},
 		{strings.Repeat("true && ", 5000) + "true", "", "when:1:1: expression code point size exceeds limit"},
-		{"true", "'too many: ' + 3", `message:1:15: found no matching overload for '_+_'`},
+		{"true", "'too many: ' + 3", `message:1:14: found no matching overload for '_+_'`},
 		{"true", "'never closed", `message:1:1: Syntax error`},
 		{"true", "size(nics)", `message:1:1: the expression is of type int, want string`},
 		{"true", "office-hours", `quote it for CEL: 'office-hours'`},
@@ -141,10 +141,14 @@ func TestVerdicts(t *testing.T) {
 		{"the first deny is told", []fleet.Policy{denyB, permit, denyA}, policy.Verdict{Policy: "a", Rule: "second", Message: "denied to alice"}},
 		{"allowed", []fleet.Policy{closed, permit}, policy.Verdict{Allowed: true, Policy: "c", Rule: "dev"}},
 		{"nothing allows", []fleet.Policy{closed}, policy.Verdict{Policy: "d", Rule: "ops", Message: "no rule that allows it holds: ops of d"}},
-		{"errors deny", []fleet.Policy{permit, broken}, policy.Verdict{Policy: "e", Rule: "broken", Failed: true,
-			Message: "the rule cannot be evaluated and so denies: no such key: absent"}},
-		{"a message that fails", []fleet.Policy{mute}, policy.Verdict{Policy: "f", Rule: "mute",
-			Message: "(the rule's message cannot be evaluated: no such key: absent)"}},
+		{"errors deny", []fleet.Policy{permit, broken}, policy.Verdict{
+			Policy: "e", Rule: "broken", Failed: true,
+			Message: "the rule cannot be evaluated and so denies: no such key: absent",
+		}},
+		{"a message that fails", []fleet.Policy{mute}, policy.Verdict{
+			Policy: "f", Rule: "mute",
+			Message: "(the rule's message cannot be evaluated: no such key: absent)",
+		}},
 	} {
 		if got := compile(t, c.policies...).Decide(input()); got != c.want {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", c.name, got, c.want)
@@ -161,8 +165,11 @@ func TestActions(t *testing.T) {
 		action policy.Action
 		want   bool
 	}{
-		{rule, policy.Create, false}, {rule, policy.Update, false}, {rule, policy.Delete, true},
-		{onDelete, policy.Create, true}, {onDelete, policy.Delete, false},
+		{rule, policy.Create, false},
+		{rule, policy.Update, false},
+		{rule, policy.Delete, true},
+		{onDelete, policy.Create, true},
+		{onDelete, policy.Delete, false},
 	} {
 		in := input()
 		in.Action = c.action
@@ -205,17 +212,27 @@ func TestLimits(t *testing.T) {
 		change func(*policy.Input)
 		want   policy.Verdict
 	}{
-		{"exact, nobody allows", nil, exact, policy.Verdict{Policy: "built-in", Rule: "limits.exact-addresses", Field: "vms[0].nics[0].addresses", Value: "192.0.2.9",
-			Message: "an exact address is asked for (192.0.2.9), and no policy allows it for project web"}},
-		{"MAC, nobody allows", []fleet.Limits{{ExactAddresses: yes()}}, mac, policy.Verdict{Policy: "built-in", Rule: "limits.macs", Field: "vms[0].nics[0].mac", Value: "02:00:00:00:00:01",
-			Message: "a MAC is asked for (02:00:00:00:00:01), and no policy allows it for project web"}},
-		{"a NIC alone", nil, alone, policy.Verdict{Policy: "built-in", Rule: "limits.macs", Field: "mac", Value: "02:00:00:00:00:01",
-			Message: "a MAC is asked for (02:00:00:00:00:01), and no policy allows it for project web"}},
-		{"keys, nobody allows", nil, keys, policy.Verdict{Policy: "built-in", Rule: "limits.binding", Field: "vms[0].nics[0].binding", Value: "guard, slaac",
-			Message: "keys of the binding are set (guard, slaac), and no policy allows it for project web"}},
+		{"exact, nobody allows", nil, exact, policy.Verdict{
+			Policy: "built-in", Rule: "limits.exact-addresses", Field: "vms[0].nics[0].addresses", Value: "192.0.2.9",
+			Message: "an exact address is asked for (192.0.2.9), and no policy allows it for project web",
+		}},
+		{"MAC, nobody allows", []fleet.Limits{{ExactAddresses: yes()}}, mac, policy.Verdict{
+			Policy: "built-in", Rule: "limits.macs", Field: "vms[0].nics[0].mac", Value: "02:00:00:00:00:01",
+			Message: "a MAC is asked for (02:00:00:00:00:01), and no policy allows it for project web",
+		}},
+		{"a NIC alone", nil, alone, policy.Verdict{
+			Policy: "built-in", Rule: "limits.macs", Field: "mac", Value: "02:00:00:00:00:01",
+			Message: "a MAC is asked for (02:00:00:00:00:01), and no policy allows it for project web",
+		}},
+		{"keys, nobody allows", nil, keys, policy.Verdict{
+			Policy: "built-in", Rule: "limits.binding", Field: "vms[0].nics[0].binding", Value: "guard, slaac",
+			Message: "keys of the binding are set (guard, slaac), and no policy allows it for project web",
+		}},
 		{"one allows", []fleet.Limits{{}, {ExactAddresses: yes()}}, exact, policy.Verdict{Allowed: true}},
-		{"one forbids", []fleet.Limits{{ExactAddresses: yes()}, {ExactAddresses: no()}}, exact, policy.Verdict{Policy: "p1", Rule: "limits.exact-addresses",
-			Field: "vms[0].nics[0].addresses", Value: "192.0.2.9", Message: "an exact address is asked for (192.0.2.9), and this policy forbids it"}},
+		{"one forbids", []fleet.Limits{{ExactAddresses: yes()}, {ExactAddresses: no()}}, exact, policy.Verdict{
+			Policy: "p1", Rule: "limits.exact-addresses",
+			Field: "vms[0].nics[0].addresses", Value: "192.0.2.9", Message: "an exact address is asked for (192.0.2.9), and this policy forbids it",
+		}},
 		{"an operator", []fleet.Limits{{ExactAddresses: no(), VMs: &zero}}, operator, policy.Verdict{Allowed: true}},
 		{"a deletion", []fleet.Limits{{ExactAddresses: no(), VMs: &zero}}, remove, policy.Verdict{Allowed: true}},
 		{"VMs", []fleet.Limits{{}, {VMs: &two}}, many, policy.Verdict{Policy: "p1", Rule: "limits.vms", Field: "vms", Value: "3", Message: "the request has 3 VMs, at most 2 are allowed"}},

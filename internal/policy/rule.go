@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"github.com/berth-net/berth/internal/fleet"
 )
 
@@ -43,14 +44,14 @@ func compileRule(env *cel.Env, r *fleet.Rule) (rule, error) {
 	return c, errors.Join(errs[:]...)
 }
 
-// isExpression tells CEL from plain text: what can be parsed is CEL, and what
-// begins with a quote is meant to be.
+// isExpression tells CEL from plain text: what can be parsed is CEL, unless it
+// is one word, and what begins with a quote is meant to be.
 func isExpression(env *cel.Env, message string) bool {
 	if strings.HasPrefix(message, `"`) || strings.HasPrefix(message, "'") {
 		return true
 	}
-	_, issues := env.Parse(message)
-	return issues.Err() == nil
+	parsed, issues := env.Parse(message)
+	return issues.Err() == nil && parsed.NativeRep().Expr().Kind() != ast.IdentKind
 }
 
 // expression is one with the field that it is in and the type it must have.
