@@ -26,7 +26,9 @@ func Load(kind Kind, data []byte) (Resource, error) {
 	if r == nil {
 		return nil, fmt.Errorf("no kind of resource is called %q", kind)
 	}
-	if err := json.Unmarshal(data, r); err != nil {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber() // a binding's numbers stay as they were written
+	if err := d.Decode(r); err != nil {
 		return nil, fmt.Errorf("read %s: %w", kind, err)
 	}
 	return r, nil

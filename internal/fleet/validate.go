@@ -83,9 +83,10 @@ func (c *checker) names(field string, list []string, all bool) {
 func (p *Project) Validate() error {
 	var c checker
 	c.name("name", p.Name)
-	for field, n := range map[string]*int{"quota.vms": p.Quota.VMs, "quota.nics": p.Quota.NICs, "quota.addresses4": p.Quota.Addresses4, "quota.addresses6": p.Quota.Addresses6} {
-		c.notNegative(field, n)
-	}
+	c.notNegative("quota.vms", p.Quota.VMs)
+	c.notNegative("quota.nics", p.Quota.NICs)
+	c.notNegative("quota.addresses4", p.Quota.Addresses4)
+	c.notNegative("quota.addresses6", p.Quota.Addresses6)
 	c.subjects("roles.admin", p.Roles.Admin)
 	c.subjects("roles.member", p.Roles.Member)
 	c.subjects("roles.viewer", p.Roles.Viewer)
@@ -390,9 +391,12 @@ func (r *Request) Validate() error {
 
 func (c *checker) vm(r *Request, vm *VM, path string, nics map[string]string) {
 	c.name(path+".name", vm.Name)
-	for field, n := range map[string]int64{".memory": vm.Memory, ".cpus": int64(vm.CPUs), ".bandwidth": vm.Bandwidth, ".image.size": vm.Image.Size} {
-		if n < 0 {
-			c.bad(path+field, fmt.Sprint(n), "must not be negative")
+	for _, n := range []struct {
+		field string
+		value int64
+	}{{".memory", vm.Memory}, {".cpus", int64(vm.CPUs)}, {".bandwidth", vm.Bandwidth}, {".image.size", vm.Image.Size}} {
+		if n.value < 0 {
+			c.bad(path+n.field, fmt.Sprint(n.value), "must not be negative")
 		}
 	}
 	for i := range vm.NICs {

@@ -114,6 +114,9 @@ func Load(certFile, keyFile string) (*CA, error) {
 // PEM is the CA's certificate.
 func (c *CA) PEM() []byte { return c.pem }
 
+// Certificate is the CA's.
+func (c *CA) Certificate() *x509.Certificate { return c.cert }
+
 // Pool trusts the CA alone.
 func (c *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 )
@@ -60,17 +59,6 @@ func (c *CA) until(t time.Time) time.Time {
 		return c.cert.NotAfter
 	}
 	return t
-}
-
-// NodeName returns the node that a certificate is of; the certificate has been
-// verified by then.
-func NodeName(cert *x509.Certificate) (name string, ok bool) {
-	if len(cert.URIs) != 1 {
-		return "", false
-	}
-	u := cert.URIs[0]
-	name, ok = strings.CutPrefix(u.Path, "/node/")
-	return name, ok && u.Scheme == "spiffe" && u.Host == "berth" && name != "" && u.String() == nodeURI+url.PathEscape(name)
 }
 
 // ErrRequest is of a certificate request that will not be signed.

@@ -120,9 +120,8 @@ func TestNodeCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	cert := parse(t, issued.PEM)
-	name, ok := pki.NodeName(cert)
-	if !ok || name != "n1.rack-2" || len(cert.DNSNames) > 0 || cert.IsCA {
-		t.Errorf("name %q %v, DNS names %v, CA %v", name, ok, cert.DNSNames, cert.IsCA)
+	if len(cert.URIs) != 1 || cert.URIs[0].String() != "spiffe://berth/node/n1.rack-2" || len(cert.DNSNames) > 0 || cert.IsCA {
+		t.Errorf("URIs %v, DNS names %v, CA %v", cert.URIs, cert.DNSNames, cert.IsCA)
 	}
 	for _, c := range []struct {
 		at    time.Duration
@@ -178,25 +177,6 @@ func smallRSA(t *testing.T) *rsa.PrivateKey {
 		t.Fatal(err)
 	}
 	return key
-}
-
-func TestNodeNames(t *testing.T) {
-	for uri, want := range map[string]string{
-		"spiffe://berth/node/n1": "n1", "spiffe://berth/node/a.b-c_d": "a.b-c_d",
-		"spiffe://berth/node/": "", "spiffe://other/node/n1": "", "https://berth/node/n1": "",
-		"spiffe://berth/user/n1": "", "spiffe://berth/node/n1?x=1": "", "spiffe://berth/node/n1#f": "", "spiffe://u@berth/node/n1": "",
-	} {
-		u, err := url.Parse(uri)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name, ok := pki.NodeName(&x509.Certificate{URIs: []*url.URL{u}}); ok != (want != "") || ok && name != want {
-			t.Errorf("%s: %q, %v", uri, name, ok)
-		}
-		if _, ok := pki.NodeName(&x509.Certificate{URIs: []*url.URL{u, u}}); ok {
-			t.Errorf("%s twice is a name", uri)
-		}
-	}
 }
 
 // The server's certificate is the same until a third of its life is left, and

@@ -74,7 +74,9 @@ func (p param) check(v string) string {
 	var err error
 	switch p.form {
 	case name:
-		return nameProblem(v)
+		if !fleet.ValidName(v) {
+			return "that is no name: want letters, digits, and behind the first one '-', '.' and '_', 63 bytes at most"
+		}
 	case text:
 		if len(v) > maxText || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return fmt.Sprintf("want at most %d bytes, and no control characters", maxText)
@@ -124,20 +126,6 @@ func parseNumber(v string) (int64, error) {
 		return 0, fmt.Errorf("want a number of 0 to %d", int64(1<<63-1))
 	}
 	return int64(n), nil
-}
-
-func nameProblem(v string) string {
-	const also = "-._"
-	for i, r := range v {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-		if !letter && (i == 0 || !strings.ContainsRune(also, r)) {
-			return "want letters, digits, and behind the first one '-', '.' and '_'"
-		}
-	}
-	if v == "" || len(v) > maxName {
-		return fmt.Sprintf("want 1 to %d bytes", maxName)
-	}
-	return ""
 }
 
 // arguments are the checked parameters of one request.

@@ -88,6 +88,9 @@ func enums() map[reflect.Type][]string {
 // component puts the struct among the components, once, and refers to it.
 func (s *schemas) component(t reflect.Type) object {
 	name := typeName(t)
+	if name == "" {
+		return s.object(t)
+	}
 	if _, done := s.components[name]; !done {
 		s.components[name] = object{} // it may contain itself
 		s.components[name] = s.object(t)
@@ -110,6 +113,9 @@ func (s *schemas) object(t reflect.Type) object {
 	for _, f := range fields(t) {
 		key, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		schema := s.of(f.Type)
+		if t == reflect.TypeFor[fleet.VM]() && key == "nics" {
+			schema = s.vmNICs()
+		}
 		if !strings.Contains(options, "omit") {
 			required = append(required, key)
 			// encoding/json writes null for what was never made.
@@ -124,6 +130,14 @@ func (s *schemas) object(t reflect.Type) object {
 		out["required"] = required
 	}
 	return out
+}
+
+// vmNICs are NICs as a request has them: what they have of their VM is left out.
+func (s *schemas) vmNICs() object {
+	nic := s.object(reflect.TypeFor[fleet.NIC]())
+	nic["required"] = []string{"network"}
+	s.components["VMNIC"] = nic
+	return object{"type": "array", "items": object{"$ref": "#/components/schemas/VMNIC"}}
 }
 
 // fields are those of a struct and of what it embeds.

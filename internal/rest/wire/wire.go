@@ -156,12 +156,13 @@ type Usage struct {
 	Pools   []PoolUsage  `json:"pools,omitempty"`
 }
 
-// PoolUsage counts the addresses of one pool. Numbers above 2^53 are given as
-// that.
+// PoolUsage counts the addresses of one pool. The highest int64 stands for any
+// number above.
 type PoolUsage struct {
 	Pool  string `json:"pool"`
 	Total int64  `json:"total"`
-	Used  int64  `json:"used"` // of somebody, or held after a release
+	Used  int64  `json:"used"`
+	Held  int64  `json:"held"` // released, and kept from others for a while
 }
 
 // Move begins a migration.
@@ -200,6 +201,9 @@ type Verdict struct {
 	Policy  string `json:"policy,omitempty"`
 	Rule    string `json:"rule,omitempty"`
 	Message string `json:"message,omitempty"`
+	// Field and Value are what a limit stumbled on.
+	Field string `json:"field,omitempty"`
+	Value string `json:"value,omitempty"`
 }
 
 // Token lets one node enrol, once.

@@ -1,0 +1,352 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/ipam"
+	"github.com/berth-net/berth/internal/nodelink"
+)
+
+// The ends of a node's stream.
+var (
+	ErrReplaced = errors.New("the node has begun another stream")
+	ErrNoNode   = errors.New("there is no such node")
+)
+
+// Position is what a node says it has.
+type Position struct {
+	Generation int64
+	Digest     string
+}
+
+// Stream is one connected node: what it was told, and which of its NICs have
+// changed since. Their documents are made when they are told, so that a slow
+// node costs names, and changes that follow each other are told as one.
+type Stream struct {
+	replica *Replica
+	node    string
+	wake    chan struct{} // of one: there is something new
+	over    chan struct{} // closed when another stream takes its place
+
+	mu    sync.Mutex
+	all   bool                // everything may have changed
+	dirty map[string]struct{} // names of NICs
+
+	// What the node has; only Next's caller touches it.
+	has   map[string]told   // by host interface
+	where map[string]string // host interface, by name of the NIC
+	sum   nodelink.Sum
+	told  bool // it has been told anything at all
+	at    Position
+}
+
+// told is a document that the node has.
+type told struct {
+	name string
+	sum  nodelink.Sum
+}
+
+// Stream opens a node's stream in the place of an older one. Who calls it calls
+// Close.
+func (r *Replica) Stream(ctx context.Context, node string, at Position) (*Stream, error) {
+	if err := r.exists(node); err != nil {
+		return nil, err
+	}
+	st := &Stream{
+		replica: r, node: node, at: at, all: true,
+		wake: make(chan struct{}, 1), over: make(chan struct{}),
+		dirty: map[string]struct{}{}, has: map[string]told{}, where: map[string]string{},
+	}
+	st.wake <- struct{}{}
+	r.streams.open(st)
+	if err := r.connect(ctx, st); err != nil {
+		st.Close()
+		return nil, err
+	}
+	return st, nil
+}
+
+func (r *Replica) exists(node string) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.state.Get(fleet.KindNode, node) == nil {
+		return fmt.Errorf("node %q: %w", node, ErrNoNode)
+	}
+	return nil
+}
+
+// connect says that the node is here, and waits until it has read that: then it
+// knows all that another replica can have told the node before.
+func (r *Replica) connect(ctx context.Context, st *Stream) error {
+	said, err := r.alive.connected(st.node)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var revision int64
+	if err := r.until(ctx, func() bool {
+		revision = r.revision
+		a, here := r.status.alive[st.node]
+		return here && a.Replica == said.Replica && a.Since.Equal(said.Since)
+	}); err != nil {
+		return fmt.Errorf("%w: it cannot write to its store: %w", ErrUnavailable, err)
+	}
+	if st.at.Generation > revision {
+		r.log.Error("a node is ahead of the store: if that was put back from a backup, start the controller with -restored",
+			"node", st.node, "generation", st.at.Generation, "revision", revision)
+	}
+	return nil
+}
+
+// Close ends the stream, and the node's liveness with it unless it has begun
+// another.
+func (st *Stream) Close() {
+	if st.replica.streams.closed(st) {
+		st.replica.alive.gone(st.node)
+	}
+}
+
+// Next returns the next message; it waits until there is one.
+func (st *Stream) Next(ctx context.Context) (*nodelink.Message, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-st.over:
+			return nil, ErrReplaced
+		case <-st.wake:
+		}
+		msg, err := st.message()
+		if msg != nil || err != nil {
+			return msg, err
+		}
+	}
+}
+
+// message says what has changed; nil if nothing has.
+func (st *Stream) message() (*nodelink.Message, error) {
+	if st.isAll() {
+		release := st.replica.streams.building()
+		defer release()
+	}
+	r := st.replica
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all, dirty := st.take()
+	node, exists := r.state.Get(fleet.KindNode, st.node).(*fleet.Node)
+	switch {
+	case !exists:
+		return nil, fmt.Errorf("node %q: %w", st.node, ErrNoNode)
+	case node.State == fleet.NodeDisabled:
+		return nil, nil // it keeps what it has; when it is enabled, everything is looked at
+	case all:
+		return st.full()
+	default:
+		return st.part(dirty)
+	}
+}
+
+func (st *Stream) isAll() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.all
+}
+
+// take is what is to be looked at. It is called under the lock of the state:
+// what changes after that comes again.
+func (st *Stream) take() (all bool, dirty map[string]struct{}) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	all, dirty = st.all, st.dirty
+	st.all, st.dirty = false, map[string]struct{}{}
+	return all, dirty
+}
+
+// full looks at everything. The first time it says everything, unless that is
+// what the node says it has.
+func (st *Stream) full() (*nodelink.Message, error) {
+	docs, err := st.documents(st.replica.state.Documents(st.node))
+	if err != nil {
+		return nil, err
+	}
+	before := st.has
+	st.has, st.where, st.sum = make(map[string]told, len(docs)), make(map[string]string, len(docs)), nodelink.Sum{}
+	var changed []nodelink.Document
+	for i := range docs {
+		if now := st.put(&docs[i]); before[docs[i].NIC] != now {
+			changed = append(changed, docs[i])
+		}
+	}
+	if !st.told {
+		st.told = true
+		msg := st.say()
+		if msg.Digest != st.at.Digest {
+			msg.Full, msg.Set = true, docs
+		}
+		return msg, nil
+	}
+	var gone []string
+	for nic := range before {
+		if _, still := st.has[nic]; !still {
+			gone = append(gone, nic)
+		}
+	}
+	return st.sayChange(changed, gone), nil
+}
+
+// part looks at the NICs of these names.
+func (st *Stream) part(dirty map[string]struct{}) (*nodelink.Message, error) {
+	left := map[string]told{}
+	for name := range dirty {
+		if nic, had := st.where[name]; had {
+			left[nic] = st.has[nic]
+			st.drop(name, nic)
+		}
+	}
+	var changed []nodelink.Document
+	for _, name := range slices.Sorted(maps.Keys(dirty)) {
+		docs, err := st.documents(st.replica.state.Document(name))
+		if err != nil {
+			return nil, err
+		}
+		for i := range docs {
+			before, had := left[docs[i].NIC]
+			delete(left, docs[i].NIC)
+			if now := st.put(&docs[i]); !had || now != before {
+				changed = append(changed, docs[i])
+			}
+		}
+	}
+	return st.sayChange(changed, slices.Collect(maps.Keys(left))), nil
+}
+
+func (st *Stream) put(d *nodelink.Document) told {
+	now := told{d.Name, d.Sum()}
+	st.has[d.NIC], st.where[d.Name] = now, d.NIC
+	st.sum.Toggle(now.sum)
+	return now
+}
+
+func (st *Stream) drop(name, nic string) {
+	st.sum.Toggle(st.has[nic].sum)
+	delete(st.has, nic)
+	delete(st.where, name)
+}
+
+func (st *Stream) say() *nodelink.Message {
+	r := st.replica
+	return &nodelink.Message{
+		Site: r.site.ID, Epoch: r.site.Epoch, Node: st.node,
+		Generation: r.revision, Count: len(st.has), Digest: st.sum.String(),
+	}
+}
+
+func (st *Stream) sayChange(changed []nodelink.Document, gone []string) *nodelink.Message {
+	if len(changed) == 0 && len(gone) == 0 {
+		return nil
+	}
+	slices.Sort(gone)
+	msg := st.say()
+	msg.Set, msg.Gone = changed, gone
+	return msg
+}
+
+// documents gives those of the node the form in which they are sent.
+func (st *Stream) documents(all []ipam.Document) ([]nodelink.Document, error) {
+	out := make([]nodelink.Document, 0, len(all))
+	for i := range all {
+		if all[i].Node != st.node {
+			continue
+		}
+		d, err := nodelink.NewDocument(all[i].NIC, all[i].Name, all[i].Revision, all[i].Body)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// touch has a NIC looked at.
+func (st *Stream) touch(name string) {
+	st.mu.Lock()
+	st.dirty[name] = struct{}{}
+	st.mu.Unlock()
+	st.poke()
+}
+
+// touchAll has everything looked at.
+func (st *Stream) touchAll() {
+	st.mu.Lock()
+	st.all = true
+	st.mu.Unlock()
+	st.poke()
+}
+
+func (st *Stream) poke() {
+	select {
+	case st.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// atOnce bounds how many full sets are made at a time, when all nodes come at
+// once.
+const atOnce = 8
+
+// streams are those of the connected nodes.
+type streams struct {
+	mu    sync.Mutex
+	nodes map[string]*Stream
+	slots chan struct{}
+}
+
+func newStreams() *streams {
+	return &streams{nodes: map[string]*Stream{}, slots: make(chan struct{}, atOnce)}
+}
+
+func (s *streams) building() (release func()) {
+	s.slots <- struct{}{}
+	return func() { <-s.slots }
+}
+
+func (s *streams) open(st *Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.nodes[st.node]; old != nil {
+		close(old.over)
+	}
+	s.nodes[st.node] = st
+}
+
+// closed reports whether it was the node's last.
+func (s *streams) closed(st *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nodes[st.node] != st {
+		return false
+	}
+	delete(s.nodes, st.node)
+	return true
+}
+
+func (s *streams) of(node string) *Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nodes[node]
+}
+
+func (s *streams) each(f func(*Stream)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.nodes {
+		f(st)
+	}
+}

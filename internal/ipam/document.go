@@ -1,0 +1,315 @@
+package ipam
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/manifest"
+	"github.com/berth-net/berth/internal/nic"
+)
+
+// Document is what a node is told of one NIC.
+type Document struct {
+	NIC      string // host interface
+	Name     string // of the resource
+	Node     string
+	Revision int64  // when what it says changed last
+	Body     []byte // as manifest.Encode writes it
+}
+
+// model is what the documents of a network's NICs begin with.
+type model struct {
+	network  *fleet.Network
+	nets     manifest.Networks
+	problems []manifest.Problem
+	base     *nic.Binding // of a NIC that asks for nothing; nil: there can be none
+	named    map[netip.Addr]bool
+	macs     map[nic.MAC]bool
+}
+
+// probe is a NIC that has nothing but a MAC.
+const probe = "02:00:00:00:00:01"
+
+func newModel(n *fleet.Network) *model {
+	m := &model{network: n, named: map[netip.Addr]bool{}, macs: map[nic.MAC]bool{}}
+	defaults := maps.Clone(n.Defaults)
+	if defaults == nil {
+		defaults = map[string]any{}
+	}
+	defaults["network"] = n.Name
+	if n.Transparent {
+		defaults["served-by"] = "tenant"
+	}
+	m.nets, m.problems = manifest.ParseNetworks("", mustJSON(defaults))
+	r := manifest.Parse("", mustJSON(map[string]any{"nic": "probe", "network": n.Name, "mac": probe}), m.nets)
+	if len(r.Bindings) == 1 {
+		m.base = &r.Bindings[0]
+	}
+	m.note(n.Defaults)
+	return m
+}
+
+// mustJSON writes keys of text, numbers and lists, which always can be.
+func mustJSON(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// note collects the addresses and MACs that defaults name: they are
+// somebody's, so no pool gives them away, and a NIC that has one is looked at
+// by itself.
+func (m *model) note(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			m.note(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			m.note(inner)
+		}
+	case string:
+		for _, word := range regexp.MustCompile(`[0-9A-Fa-f:.-]+`).FindAllString(v, -1) {
+			m.noteWord(word)
+		}
+	}
+}
+
+func (m *model) noteWord(word string) {
+	if a, err := netip.ParseAddr(word); err == nil {
+		m.named[a] = true
+		if b := a.As16(); a.IsLinkLocalUnicast() && a.Is6() && b[11] == 0xff && b[12] == 0xfe {
+			m.macs[nic.MAC{b[8] ^ 2, b[9], b[10], b[13], b[14], b[15]}] = true
+		}
+	}
+	if mac, err := nic.ParseMAC(word); err == nil {
+		m.macs[mac] = true
+	}
+}
+
+// mentions reports whether the defaults name an address.
+func (m *model) mentions(a netip.Addr) bool { return m != nil && m.named[a] }
+
+// router reports whether an address is a gateway of the network.
+func (m *model) router(a netip.Addr) bool {
+	if m == nil {
+		return false
+	}
+	for _, key := range []string{"gateway", "gateway6"} {
+		if s, ok := m.network.Defaults[key].(string); ok && s == a.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// Documents are all that a node is told, by the NICs' names.
+func (s *State) Documents(node string) []Document {
+	var out []Document
+	for _, name := range s.NICs(node) {
+		for _, d := range s.Document(name) {
+			if d.Node == node {
+				out = append(out, d)
+			}
+		}
+	}
+	return out
+}
+
+// Document is what is told of a NIC: nothing of one that is nowhere, and to
+// both nodes while it is being migrated.
+func (s *State) Document(name string) []Document {
+	n := s.NIC(name)
+	if n == nil || n.Granted == nil || s.models[n.Network] == nil {
+		return nil
+	}
+	shares := s.failovers(name)
+	rev := max(n.Meta.Revision, s.revisionOf(fleet.KindNetwork, n.Network))
+	for _, f := range shares {
+		rev = max(rev, f.Meta.Revision)
+	}
+	var out []Document
+	for _, node := range nodesOf(n) {
+		body, err := s.models[n.Network].body(n, shares, node != n.Node)
+		if err != nil {
+			continue // never of what Put took
+		}
+		out = append(out, Document{NIC: n.Interface, Name: n.Name, Node: node, Revision: rev, Body: body})
+	}
+	return out
+}
+
+// body writes a document with all defaults in.
+func (m *model) body(n *fleet.NIC, shares []*fleet.Failover, suspended bool) ([]byte, error) {
+	b, problems := m.binding(n, shares)
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	b.Suspended = suspended
+	return manifest.Encode(&b)
+}
+
+// binding makes what a node would. A NIC that asks for nothing beyond its
+// network's defaults takes them without reading them again.
+func (m *model) binding(n *fleet.NIC, shares []*fleet.Failover) (nic.Binding, []manifest.Problem) {
+	if len(n.Binding) > 0 || m.base == nil {
+		return m.parsed(n, shares)
+	}
+	b := *m.base
+	b.NIC, b.MAC, b.Hostname = n.Interface, n.Granted.MAC, n.Granted.Hostname
+	b.Addresses = m.addresses(n)
+	b.Group = groupOf(n)
+	b.Tags = tagsOf(n)
+	for _, f := range shares {
+		b.Shared = append(b.Shared, nic.Shared{Group: f.Name, Addresses: f.Granted, VRID: f.VRID})
+	}
+	return b, nil
+}
+
+// addresses have the lengths that the network gives them now.
+func (m *model) addresses(n *fleet.NIC) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range n.Granted.Addresses {
+		out = append(out, prefixOf(m.network, p.Addr()))
+	}
+	return out
+}
+
+// parsed makes the binding as a node reads it, with all that is wrong in it.
+func (m *model) parsed(n *fleet.NIC, shares []*fleet.Failover) (nic.Binding, []manifest.Problem) {
+	doc := maps.Clone(n.Binding)
+	if doc == nil {
+		doc = map[string]any{}
+	}
+	doc["nic"], doc["network"], doc["mac"] = n.Interface, m.network.Name, n.Granted.MAC
+	doc["tags"] = tagsOf(n)
+	doc["addresses"] = append([]netip.Prefix{}, m.addresses(n)...)
+	if n.Granted.Hostname != "" {
+		doc["hostname"] = n.Granted.Hostname
+	}
+	if g := groupOf(n); g != "" {
+		doc["group"] = g
+	}
+	var list []map[string]any
+	for _, f := range shares {
+		one := map[string]any{"group": f.Name, "addresses": f.Granted}
+		if f.VRID != 0 {
+			one["vrid"] = f.VRID
+		}
+		list = append(list, one)
+	}
+	if len(list) > 0 {
+		doc["shared"] = list
+	}
+	r := manifest.Parse("", mustJSON(doc), m.nets)
+	if len(r.Bindings) != 1 {
+		return nic.Binding{}, r.Problems
+	}
+	return r.Bindings[0], r.Problems
+}
+
+func tagsOf(n *fleet.NIC) map[string]string {
+	return map[string]string{"berth.nic": n.Name, "berth.project": n.Project}
+}
+
+// groupOf names the machine that a NIC is of, in a way that no other project's
+// is named.
+func groupOf(n *fleet.NIC) string {
+	const most = 63
+	if n.VM == "" {
+		return ""
+	}
+	group := n.Project + "/" + n.VM
+	if len(group) > most {
+		sum := sha256.Sum256([]byte(group))
+		group = hex.EncodeToString(sum[:16])
+	}
+	return group
+}
+
+// checkDocuments refuses a NIC whose document a node would.
+func (d *draft) checkDocuments(n *fleet.NIC) {
+	d.checkDocument("", n, d.s.failovers(n.Name))
+}
+
+// checkDocument refuses what a node would. about is the field that brings it
+// about, "" for that of the document itself.
+func (d *draft) checkDocument(about string, n *fleet.NIC, shares []*fleet.Failover) {
+	_, problems := d.s.models[n.Network].parsed(n, shares)
+	for _, p := range problems {
+		if about == "" {
+			d.refuse(Invalid, fieldOf(n, p.Field), p.Value, "binding", "%s", p.Text)
+		} else {
+			d.refuse(Conflict, about, n.Name, "binding", "%s %q: %s", p.Field, p.Value, p.Text)
+		}
+	}
+}
+
+// fieldOf is where a NIC says what its document has in a field.
+func fieldOf(n *fleet.NIC, field string) string {
+	key, _, _ := strings.Cut(field, ".")
+	key, _, _ = strings.Cut(key, "[")
+	if _, ok := n.Binding[key]; ok {
+		return "binding." + field
+	}
+	if key == "nic" {
+		return "interface"
+	}
+	return field
+}
+
+// checkAll refuses a network in which the document of one of its NICs would be
+// broken. NICs that differ only in addresses that the network does not name
+// are alike: one of them is looked at.
+func (d *draft) checkAll(now *fleet.Network, m *model) {
+	seen := map[string]bool{}
+	for mac, who := range d.s.look(now.Name).macs {
+		name, ok := strings.CutPrefix(who.owner, ownerNIC)
+		n := d.s.NIC(name)
+		if !ok || n == nil || n.Granted == nil {
+			continue
+		}
+		shares := d.s.failovers(name)
+		if kind := kindOf(m, n, shares); kind != "" && !m.macs[mac] {
+			if seen[kind] {
+				continue
+			}
+			seen[kind] = true
+		}
+		_, problems := m.parsed(n, shares)
+		for _, p := range problems {
+			d.refuse(Conflict, "defaults."+p.Field, p.Value, "in-use", "NIC %s: %s", name, p.Text)
+		}
+		if len(d.refused) > 20 {
+			return
+		}
+	}
+}
+
+// kindOf tells NICs apart that a network's defaults may treat differently, ""
+// for one that is like no other.
+func kindOf(m *model, n *fleet.NIC, shares []*fleet.Failover) string {
+	if len(shares) > 0 {
+		return ""
+	}
+	in := make([]int, 0, len(n.Granted.Addresses))
+	for _, p := range n.Granted.Addresses {
+		a := p.Addr()
+		if m.mentions(a) || nic.HostProblem(a, prefixOf(m.network, a)) != "" {
+			return ""
+		}
+		in = append(in, slices.IndexFunc(m.network.Prefixes, func(p netip.Prefix) bool { return p.Contains(a) }))
+	}
+	return fmt.Sprintf("%v %d %s", in, len(n.Granted.Hostname), mustJSON(n.Binding))
+}

@@ -1,0 +1,206 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/berth-net/berth/internal/control"
+	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/identity"
+	"github.com/berth-net/berth/internal/rest/wire"
+)
+
+// admit finds out who asks.
+func (s *Server) admit(rt *route, c *call) error {
+	var err error
+	c.who, err = s.who.Identify(c.r)
+	if err != nil {
+		if rt.access == anybody {
+			return nil
+		}
+		return err
+	}
+	if c.who.Kind != identity.Node {
+		return nil
+	}
+	return s.replica.Current(c.who.Name, c.r.TLS.PeerCertificates[0].NotBefore)
+}
+
+// mayUse judges who may use a route at all.
+func (s *Server) mayUse(rt *route, c *call) error {
+	switch rt.access {
+	case anybody, asker:
+		return nil
+	case theNode:
+		return identity.OwnNode(c.who, c.args.name())
+	case operator:
+		if !c.who.Operator {
+			return refuse(http.StatusForbidden, "%s may not do this: it is for operators", c.who)
+		}
+	case person:
+		if c.who.Kind == identity.Node {
+			return refuse(http.StatusForbidden, "%s may not do this: it is for users", c.who)
+		}
+	}
+	return nil
+}
+
+// readMatch reads If-Match: the number of a revision in quotes.
+func readMatch(rt *route, r *http.Request) (int64, error) {
+	values := r.Header.Values("If-Match")
+	if len(values) == 0 || !rt.matches {
+		return 0, nil
+	}
+	text, ok := strings.CutPrefix(values[0], `"`)
+	text, closed := strings.CutSuffix(text, `"`)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if len(values) > 1 || !ok || !closed || err != nil || n < 1 {
+		return 0, refuseValues(http.StatusBadRequest, "header", []wire.Mistake{{Field: "If-Match", Value: values[0], Problem: `want one revision in quotes, such as "1234"`}})
+	}
+	return n, nil
+}
+
+// readBody reads what the route takes, within its limit and in good time.
+func readBody(rt *route, c *call) ([]byte, error) {
+	limit := rt.limit
+	if limit == 0 {
+		limit = wire.MaxBody
+	}
+	rc := http.NewResponseController(c.w)
+	// More time for more, but never longer than one that sends slowly is worth.
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTime * time.Duration(1+limit/(16<<20))))
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	// Without a deadline again: the server reads on to notice a client that
+	// goes away, and would take the deadline for that.
+	_ = rc.SetReadDeadline(time.Time{})
+	var tooLong *http.MaxBytesError
+	empty := len(bytes.TrimSpace(body)) == 0
+	switch {
+	case errors.As(err, &tooLong):
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", limit)
+	case err != nil:
+		return nil, refuse(http.StatusBadRequest, "read the body: %v", err)
+	case rt.body == nil && !empty && string(bytes.TrimSpace(body)) != "{}":
+		return nil, refuse(http.StatusBadRequest, "there is a body, and nothing is done with one here")
+	case rt.body != nil && empty:
+		return nil, refuse(http.StatusBadRequest, "the body is empty")
+	case rt.body != nil:
+		return body, checkType(rt, c.r)
+	}
+	return body, nil
+}
+
+// checkType holds the body's type to what the route reads; none is taken for
+// the right one.
+func checkType(rt *route, r *http.Request) error {
+	header := r.Header.Get("Content-Type")
+	kind, _, err := mime.ParseMediaType(header)
+	switch {
+	case header == "" || err == nil && kind == typeJSON:
+		return nil
+	case err == nil && rt.yaml && (kind == typeYAML || kind == "application/x-yaml" || kind == "text/yaml"):
+		return nil
+	case err == nil && kind == "application/x-www-form-urlencoded":
+		return nil // what curl sends unless it is told otherwise
+	}
+	return refuse(http.StatusUnsupportedMediaType, "the body is of type %q: want %s", header, typeJSON)
+}
+
+// decode reads a body strictly.
+func decode[T any](c *call) (T, error) {
+	var v T
+	d := json.NewDecoder(bytes.NewReader(c.body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		return v, notJSON(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return v, refuse(http.StatusBadRequest, "something follows the JSON document")
+	}
+	return v, nil
+}
+
+func notJSON(err error) error {
+	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &kind):
+		return refuseValues(http.StatusUnprocessableEntity, "body", []wire.Mistake{{Field: kind.Field, Value: kind.Value, Problem: "want " + kind.Type.String()}})
+	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse(http.StatusBadRequest, "the body is not JSON: %v", err)
+	}
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return refuseValues(http.StatusUnprocessableEntity, "body", []wire.Mistake{{Field: strings.Trim(field, `"`), Problem: "there is no such field"}})
+	}
+	return refuse(http.StatusUnprocessableEntity, "the body: %v", err)
+}
+
+// decodeResource reads one, as YAML or JSON.
+func decodeResource(c *call, kind fleet.Kind) (fleet.Resource, error) {
+	res, problems := fleet.DecodeOne(kind, c.args.name(), c.body)
+	if len(problems) == 0 {
+		return res, nil
+	}
+	mistakes := make([]wire.Mistake, 0, len(problems))
+	for _, p := range problems {
+		mistakes = append(mistakes, wire.Mistake{Field: p.Field, Value: p.Value, Problem: p.Text, Line: p.Line, Column: p.Column, Rule: "format"})
+	}
+	return nil, refuseValues(http.StatusUnprocessableEntity, string(kind)+" "+c.args.name(), mistakes)
+}
+
+// refused tells who asked, and the log: every refusal is recorded.
+func (s *Server) refused(c *call, err error) {
+	if c.r.Context().Err() != nil || c.sent {
+		return // nobody is there to be told
+	}
+	p := problemOf(err)
+	s.log.Log(c.r.Context(), levelOf(p.Status), "refused",
+		"actor", c.actor(), "from", c.r.RemoteAddr, "method", c.r.Method, "path", c.r.URL.Path, "status", p.Status, "err", err)
+	s.deadline(c.w, s.slow)
+	if p.Status == http.StatusUnauthorized {
+		c.w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if errors.Is(err, control.ErrUnavailable) || errors.Is(err, control.ErrBusy) {
+		c.w.Header().Set("Retry-After", "1")
+	}
+	write(c.w, p.Status, typeProblem, p)
+}
+
+func (c *call) actor() string {
+	if c.who.Kind == "" {
+		return "nobody"
+	}
+	return c.who.String()
+}
+
+func write(w http.ResponseWriter, status int, kind string, v any) {
+	body, err := marshal(v)
+	if err != nil {
+		status, kind = http.StatusInternalServerError, typeProblem
+		body, _ = marshal(newProblem(status, err.Error()))
+	}
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(status)
+	// A failed write means that the client is gone, and the status is sent.
+	_, _ = w.Write(body)
+}
+
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
+func (s *Server) deadline(w http.ResponseWriter, d time.Duration) {
+	// Unsupported only by a test's recorder, which is never slow.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
+}
