@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/berth-net/berth/internal/wire"
 )
@@ -39,6 +42,19 @@ func TestFrames(t *testing.T) {
 	}
 	if a, err := wire.ParseARP(spoofed[2]); err != nil || a.SenderMAC != p.mac || a.SenderIP == p.address {
 		t.Errorf("another's address in ARP: %+v, %v", a, err)
+	}
+}
+
+// TestBetween: what JSON cannot say is not what a program that never ran took.
+func TestBetween(t *testing.T) {
+	at := func(runs uint64, took time.Duration) *ebpf.ProgramStats {
+		return &ebpf.ProgramStats{RunCount: runs, Runtime: took}
+	}
+	if got := between("p", at(10, 100), at(14, 180)); got.Runs != 4 || got.Time != 20 {
+		t.Errorf("4 runs in 80 ns: %+v", got)
+	}
+	if got := between("p", at(10, 100), at(10, 100)); got != (programTime{Program: "p"}) {
+		t.Errorf("no run: %+v", got)
 	}
 }
 

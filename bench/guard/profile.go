@@ -16,7 +16,7 @@ type programTime struct {
 	NICs    int     `json:"nics"`
 	Program string  `json:"program"`
 	Runs    uint64  `json:"runs"`
-	Time    float64 `json:"ns_per_run"` // with the kernel's two looks at the clock
+	Time    float64 `json:"ns_per_run"` // with the kernel's two looks at the clock; 0 without runs
 }
 
 // profile lets the kernel time berth's program for a while, outside of the
@@ -60,7 +60,9 @@ func (e *entry) programTimes(d time.Duration) (_ []programTime, err error) {
 		if err != nil {
 			return nil, err
 		}
-		times = append(times, t)
+		if t.Runs > 0 { // else one ahead of it lets no frame through
+			times = append(times, t)
+		}
 	}
 	return times, nil
 }
@@ -108,7 +110,14 @@ func timeOf(id ebpf.ProgramID, f func() error) (t programTime, err error) {
 	if err != nil {
 		return t, err
 	}
-	t.Program, t.Runs = info.Name, after.RunCount-before.RunCount
-	t.Time = float64((after.Runtime - before.Runtime).Nanoseconds()) / float64(t.Runs)
-	return t, nil
+	return between(info.Name, before, after), nil
+}
+
+// between is what ran between two looks at a program.
+func between(name string, before, after *ebpf.ProgramStats) programTime {
+	t := programTime{Program: name, Runs: after.RunCount - before.RunCount}
+	if t.Runs > 0 {
+		t.Time = float64((after.Runtime - before.Runtime).Nanoseconds()) / float64(t.Runs)
+	}
+	return t
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/berth-net/berth/internal/disk"
+	"github.com/berth-net/berth/internal/nic"
 )
 
 // serverDUID returns the identifier by which DHCPv6 clients know this server:
@@ -40,7 +41,7 @@ func serverDUID(configured, state string) ([]byte, error) {
 // newDUID makes a DUID-UUID (RFC 6355). It is on disk before it is used: a
 // client that has heard one must never hear another.
 func newDUID(file string) ([]byte, error) {
-	duid := make([]byte, maxDUID)
+	duid := make([]byte, nic.MaxServerDUID)
 	duid[1] = 4
 	if _, err := rand.Read(duid[2:]); err != nil {
 		return nil, fmt.Errorf("make the server's DUID: %w", err)
@@ -53,19 +54,15 @@ func newDUID(file string) ([]byte, error) {
 	return duid, nil
 }
 
-// maxDUID is less than the 130 octets of RFC 8415 section 11.1: it stands in
-// every reply, and what a binding may hold was measured with one this long.
-const maxDUID = 18
-
 // parseDUID reads hex octets, with or without colons: 2 of type and at least 1
 // of identifier.
 func parseDUID(text string) ([]byte, error) {
 	duid, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
 	switch {
 	case err != nil || len(duid) < 3:
-		return nil, fmt.Errorf("duid %q: want 3 to %d octets in hex, such as 00:04:... (RFC 8415 section 11)", text, maxDUID)
-	case len(duid) > maxDUID:
-		return nil, fmt.Errorf("duid %q: it has %d octets, and every reply must have room for it: want 3 to %d", text, len(duid), maxDUID)
+		return nil, fmt.Errorf("duid %q: want 3 to %d octets in hex, such as 00:04:... (RFC 8415 section 11)", text, nic.MaxServerDUID)
+	case len(duid) > nic.MaxServerDUID:
+		return nil, fmt.Errorf("duid %q: it has %d octets, and every reply must have room for it: want 3 to %d", text, len(duid), nic.MaxServerDUID)
 	}
 	return duid, nil
 }

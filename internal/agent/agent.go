@@ -118,8 +118,10 @@ type Agent struct {
 	standings   btree.Map[string, standing]
 	links       links // as the last pass found them
 	installed   map[int]plan.Installed
-	quiet       map[int]bool // by ifindex, as the last pass found it
-	pending     bool         // more is to be done at once
+	quiet       map[int]bool  // by ifindex, as the last pass found it
+	pending     bool          // more is to be done at once
+	slice       time.Duration // how long a pass brings NICs up, sliceFor but for tests
+	soft        map[int]int   // by ifindex: how often in a row it could not be hardened
 	lockError   string
 	routeError  string
 	nextTry     time.Time
@@ -168,6 +170,8 @@ func New(opt Options) (*Agent, error) {
 		failed:      map[string]failure{},
 		unsettled:   map[string]bool{},
 		book:        book{pages: map[int]*page{}},
+		slice:       sliceFor,
+		soft:        map[int]int{},
 	}
 	a.begin = sync.OnceFunc(func() { close(a.begun) })
 	a.answerer = answerer.New(opt.Sender, opt.DUID, a.reportExchange)

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/berth-net/berth/internal/answerer"
@@ -247,12 +249,12 @@ type putOff struct {
 }
 
 // leave reports whether a step is left for the next pass. A NIC that was begun
-// is completed.
-func (l *putOff) leave(s plan.Step, begun string, since time.Duration) bool {
+// is completed, and one is begun however long the steps before it took.
+func (l *putOff) leave(s plan.Step, begun string, over bool) bool {
 	if l.nics[s.NIC] {
 		return true
 	}
-	if !s.Fresh && !s.Late || s.NIC == begun || since < sliceFor {
+	if !s.Fresh && !s.Late || s.NIC == begun || begun == "" || !over {
 		return false
 	}
 	l.any = true
@@ -272,12 +274,12 @@ func (a *Agent) apply(steps []plan.Step) (harden []plan.Step, later putOff) {
 	for _, s := range steps {
 		_, failed := a.failed[s.NIC]
 		switch {
-		case failed || s.Verb == plan.Arm || s.Verb == plan.Disarm || later.leave(s, begun, time.Since(begin)):
+		case failed || s.Verb == plan.Arm || s.Verb == plan.Disarm || later.leave(s, begun, time.Since(begin) >= a.slice):
 			continue
 		case s.Verb == plan.Harden:
 			harden = append(harden, s)
 			continue
-		case s.Fresh:
+		case s.Fresh || s.Late:
 			begun = s.NIC
 			a.begin() // all who may have asked before can be answered by now
 		}
@@ -363,6 +365,7 @@ func (a *Agent) applyStep(s plan.Step) error {
 		a.answerer.Drop(s.Index)
 		a.book.forget(s.Index)
 		a.takeFormer(s.Index)
+		delete(a.soft, s.Index)
 		return a.opt.Kernel.Forget(s.Index)
 	case plan.Harden:
 		return a.opt.Kernel.Harden(s.Index)
@@ -400,20 +403,30 @@ func (a *Agent) note(s plan.Step) {
 const hardenFor = 200 * time.Millisecond
 
 // harden makes the slow steps, which wait for the kernel's grace periods, for
-// a while, and stops early if anything else is to be done.
+// a while, and stops early if anything else is to be done. Those that have failed
+// come last, so that they keep nobody from theirs.
 func (a *Agent) harden(steps []plan.Step) (more bool) {
 	begin := time.Now()
+	slices.SortStableFunc(steps, func(x, y plan.Step) int { return cmp.Compare(a.soft[x.Index], a.soft[y.Index]) })
 	for _, s := range steps {
 		if err := a.applyStep(s); err != nil {
-			// Not a failure of the NIC: its clsact filters stand.
-			a.opt.Log.Warn("hardening failed; the clsact filters stay", "nic", s.NIC, "ifindex", s.Index, "err", err)
-			a.nextTry = time.Now().Add(retry)
-			continue
+			a.stayed(s, err)
+		} else {
+			delete(a.soft, s.Index)
+			more = true // look again: there may be others, and what is shown is read back
 		}
-		more = true // look again: there may be others, and what is shown is read back
 		if time.Since(begin) > hardenFor || len(a.wake) > 0 || a.waiting.Load() > 0 {
 			break
 		}
 	}
 	return more
+}
+
+// stayed notes that a NIC could not be hardened. That is no failure of the NIC:
+// its clsact filters stand.
+func (a *Agent) stayed(s plan.Step, err error) {
+	if a.soft[s.Index]++; a.soft[s.Index] == 1 {
+		a.opt.Log.Warn("hardening failed; the clsact filters stay", "nic", s.NIC, "ifindex", s.Index, "err", err)
+	}
+	a.nextTry = time.Now().Add(retry)
 }

@@ -46,14 +46,16 @@ func (a *Agent) set(ctx context.Context, name string, doc []byte, opts api.SetOp
 
 // setAmong sets a binding that others may have to do with.
 func (a *Agent) setAmong(ctx context.Context, b *nic.Binding, c api.Change) (api.Change, error) {
+	if a.stands(b) {
+		return a.sameAgain(ctx, c)
+	}
 	next := a.with(b)
 	d := a.compiled(next)
 	if err := a.mayHold(b, d.Refused); err != nil {
 		return c, err
 	}
 	if old := a.setBinding(b.NIC); old != nil && old.Digest() == b.Digest() {
-		a.pass() // nothing to change but what somebody else did meanwhile
-		return a.afterChange(ctx, c)
+		return a.sameAgain(ctx, c)
 	}
 	c.Changed = true
 	p, err := a.preview(d.Wants)
@@ -72,6 +74,21 @@ func (a *Agent) setAmong(ctx context.Context, b *nic.Binding, c api.Change) (api
 	a.want(d)
 	a.pass()
 	return a.afterChange(ctx, c)
+}
+
+// sameAgain changes nothing but what somebody else did meanwhile.
+func (a *Agent) sameAgain(ctx context.Context, c api.Change) (api.Change, error) {
+	a.pass()
+	return a.afterChange(ctx, c)
+}
+
+// stands reports whether a binding is what the socket has set, and is wanted with
+// nobody against it.
+func (a *Agent) stands(b *nic.Binding) bool {
+	is, set := a.wants.nic(b.NIC), a.setBinding(b.NIC)
+	_, refused := a.wants.refused.Get(b.NIC)
+	return is != nil && set != nil && !refused &&
+		is.Binding.Origin.Source == socket && is.Answer == b.Digest() && set.Digest() == is.Answer
 }
 
 // parse reads one document as a binding of the named NIC.

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/nic"
@@ -42,7 +40,7 @@ func (a *Agent) watchShared(in plan.Input) {
 		}
 		now = holders(in.Wants, in.Links, seen)
 	}
-	clock, wall := monotonic(), time.Now()
+	clock, wall := datapath.Clock(), time.Now()
 	for key, h := range now {
 		h.at = wall.Add(h.seen - clock)
 		now[key] = h
@@ -121,13 +119,4 @@ func showShared(v *view, b *nic.Binding) []api.Shared {
 		all = append(all, s)
 	}
 	return all
-}
-
-// monotonic is the clock the kernel program reads.
-func monotonic() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		return 0 // Linux has this clock since it has clocks
-	}
-	return time.Duration(t.Nano())
 }

@@ -2,13 +2,10 @@ package datapath
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/berth-net/berth/internal/dhcp4"
@@ -104,36 +101,6 @@ func TestAnswersOfClients(t *testing.T) {
 			o.report()
 		})
 	}
-}
-
-// clients4 are frames with what real clients have sent, by who sent what:
-// dhclient, udhcpc, dhcpcd, systemd-networkd.
-func clients4(t testing.TB) map[string][]byte {
-	t.Helper()
-	b, err := os.ReadFile("../dhcp4/testdata/clients.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := map[string][]byte{}
-	for line := range strings.Lines(string(b)) {
-		f := strings.Split(strings.TrimSpace(line), " | ")
-		if len(f) != 6 {
-			continue
-		}
-		message, err := hex.DecodeString(f[5])
-		if err != nil {
-			t.Fatal(err)
-		}
-		to := nic.MAC{255, 255, 255, 255, 255, 255}
-		if f[4] != "255.255.255.255" {
-			to = corpus.G
-		}
-		list[f[1]+" "+f[2]] = wire.AppendUDP4(nil, wire.UDP4{
-			EthSrc: corpus.M, EthDst: to, Src: netip.MustParseAddr(f[3]), Dst: netip.MustParseAddr(f[4]),
-			SrcPort: 68, DstPort: 67, Payload: message,
-		})
-	}
-	return list
 }
 
 // TestToldOfAnswers4: the daemon hears of each exchange what it would have said

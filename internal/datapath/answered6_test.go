@@ -1,13 +1,10 @@
 package datapath
 
 import (
-	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/berth-net/berth/internal/dhcp6"
@@ -189,27 +186,6 @@ func framed6(message []byte) []byte {
 		EthSrc: corpus.M, EthDst: wire.GroupMAC(servers), Src: corpus.LL, Dst: servers,
 		SrcPort: 546, DstPort: 547, Payload: message,
 	})
-}
-
-// clients6 are the messages of real clients, by who sent what: dhclient,
-// dhcpcd, systemd-networkd, odhcp6c, Windows, dibbler.
-func clients6(t testing.TB) map[string][]byte {
-	t.Helper()
-	b, err := os.ReadFile("../dhcp6/testdata/clients.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := map[string][]byte{}
-	for line := range strings.Lines(string(b)) {
-		f := strings.Split(strings.TrimSpace(line), " | ")
-		if len(f) != 4 {
-			continue
-		}
-		if list[f[1]+" "+f[2]], err = hex.DecodeString(f[3]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return list
 }
 
 // TestAnswersOfClients6: what each common client sends is answered by the

@@ -107,7 +107,7 @@ func (k *Kernel) Answer(index int, a Answers) error {
 
 // nextStamp tells a table's value from all others.
 func (k *Kernel) nextStamp() uint64 {
-	k.stamp = max(k.stamp+1, uint64(sinceBoot())) // pins outlive the process, but no boot
+	k.stamp = max(k.stamp+1, uint64(Clock())) // pins outlive the process, but no boot
 	return k.stamp
 }
 

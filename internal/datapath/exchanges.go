@@ -37,45 +37,44 @@ const (
 )
 
 // exchangeKinds are in the order of enum exchange_kind.
-func exchangeKinds() []exchangeKind {
-	return []exchangeKind{
-		{Kind{"DISCOVER", "OFFER", reason.None}, xid4},
-		{Kind{"DISCOVER", "ACK", reason.None}, xid4},
-		{Kind{"REQUEST", "ACK", reason.None}, xid4},
-		{Kind{"REQUEST", "NAK", reason.DHCPWrongAddr}, xid4},
-		{Kind{"INFORM", "ACK", reason.None}, xid4},
-		{Kind{"DECLINE", "", reason.DHCPDecline}, xid4},
-		{Kind{"RELEASE", "", reason.DHCPRelease}, xid4},
-		{Kind{"ARP", "ARP", reason.None}, ""},
-		{Kind{"NS", "NA", reason.None}, ""},
-		{Kind{"RS", "RA", reason.None}, ""},
-		{Kind{"SOLICIT", "ADVERTISE", reason.None}, xid6},
-		{Kind{"SOLICIT", "REPLY", reason.None}, xid6},
-		{Kind{"REQUEST", "REPLY", reason.None}, xid6},
-		{Kind{"RENEW", "REPLY", reason.None}, xid6},
-		{Kind{"REBIND", "REPLY", reason.None}, xid6},
-		{Kind{"CONFIRM", "REPLY", reason.None}, xid6},
-		{Kind{"INFORMATION-REQUEST", "REPLY", reason.None}, xid6},
-		{Kind{"RELEASE", "REPLY", reason.DHCPRelease}, xid6},
-		{Kind{"DECLINE", "REPLY", reason.DHCPDecline}, xid6},
-		{Kind{"CONFIRM", "REPLY", reason.DHCPNotOnLink}, xid6},
-	}
+//
+//nolint:gochecknoglobals // a constant table
+var exchangeKinds = [...]exchangeKind{
+	{Kind{"DISCOVER", "OFFER", reason.None}, xid4},
+	{Kind{"DISCOVER", "ACK", reason.None}, xid4},
+	{Kind{"REQUEST", "ACK", reason.None}, xid4},
+	{Kind{"REQUEST", "NAK", reason.DHCPWrongAddr}, xid4},
+	{Kind{"INFORM", "ACK", reason.None}, xid4},
+	{Kind{"DECLINE", "", reason.DHCPDecline}, xid4},
+	{Kind{"RELEASE", "", reason.DHCPRelease}, xid4},
+	{Kind{"ARP", "ARP", reason.None}, ""},
+	{Kind{"NS", "NA", reason.None}, ""},
+	{Kind{"RS", "RA", reason.None}, ""},
+	{Kind{"SOLICIT", "ADVERTISE", reason.None}, xid6},
+	{Kind{"SOLICIT", "REPLY", reason.None}, xid6},
+	{Kind{"REQUEST", "REPLY", reason.None}, xid6},
+	{Kind{"RENEW", "REPLY", reason.None}, xid6},
+	{Kind{"REBIND", "REPLY", reason.None}, xid6},
+	{Kind{"CONFIRM", "REPLY", reason.None}, xid6},
+	{Kind{"INFORMATION-REQUEST", "REPLY", reason.None}, xid6},
+	{Kind{"RELEASE", "REPLY", reason.DHCPRelease}, xid6},
+	{Kind{"DECLINE", "REPLY", reason.DHCPDecline}, xid6},
+	{Kind{"CONFIRM", "REPLY", reason.DHCPNotOnLink}, xid6},
 }
 
 // name sets what follows from the kind; false if no kind has that number.
 func (x *Exchange) name(kind uint8) bool {
-	kinds := exchangeKinds()
-	if int(kind) >= len(kinds) {
+	if int(kind) >= len(exchangeKinds) {
 		return false
 	}
-	x.Kind = kinds[kind].Kind
+	x.Kind = exchangeKinds[kind].Kind
 	return true
 }
 
 // byKind names counts.
 func byKind(counts []uint64) map[Kind]uint64 {
 	m := map[Kind]uint64{}
-	for i, k := range exchangeKinds() {
+	for i, k := range &exchangeKinds {
 		if counts[i] > 0 {
 			m[k.Kind] = counts[i]
 		}
@@ -95,7 +94,7 @@ func parseExchange(b []byte, now time.Duration) (Exchange, bool) {
 	if !x.name(b[4]) {
 		return Exchange{}, false
 	}
-	if f := exchangeKinds()[b[4]].xid; f != "" {
+	if f := exchangeKinds[b[4]].xid; f != "" {
 		x.XID = fmt.Sprintf(f, binary.NativeEndian.Uint32(b[8:]))
 	}
 	if bits := int(b[5]); bits > 0 {

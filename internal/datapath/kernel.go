@@ -40,8 +40,9 @@ type Kernel struct {
 	tcx   bool
 	ids   [2]ebpf.ProgramID // of the programs, by direction
 	nl    *netlink.Handle
-	set   uint32 // the last set number used
-	stamp uint64 // of the answers put last
+	set   uint32          // the last set number used
+	sets  map[uint32]bool // those that rules in force refer to
+	stamp uint64          // of the answers put last
 	takeover
 }
 
@@ -111,7 +112,7 @@ func Open(dir string) (*Kernel, error) {
 }
 
 func newKernel(dir string) *Kernel {
-	return &Kernel{dir: filepath.Join(dir, layout), takeover: takeover{root: dir}}
+	return &Kernel{dir: filepath.Join(dir, layout), sets: map[uint32]bool{}, takeover: takeover{root: dir}}
 }
 
 // opening are the steps of Open behind the survey. Whichever is the last before

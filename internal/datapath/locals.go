@@ -76,14 +76,23 @@ func (k *Kernel) unreserve(index uint32, old, now *berthNicRules) error {
 		return nil
 	}
 	still := kept(index, now)
-	var errs []error
+	var over []berthLocalKey
 	for key := range kept(index, old) {
 		if _, has := still[key]; !has {
-			errs = append(errs, k.unkeep(key, index))
+			over = append(over, key)
 		}
 	}
+	err := k.unkeepAll(over, index)
 	if now != nil && old.Segment != now.Segment {
-		errs = append(errs, k.dropClaimsOf(index, func(key berthLocalKey) bool { return key.Segment != now.Segment }))
+		err = errors.Join(err, k.dropClaimsOf(index, func(key berthLocalKey) bool { return key.Segment != now.Segment }))
+	}
+	return err
+}
+
+func (k *Kernel) unkeepAll(keys []berthLocalKey, index uint32) error {
+	var errs []error
+	for _, key := range keys {
+		errs = append(errs, k.unkeep(key, index))
 	}
 	return errors.Join(errs...)
 }

@@ -65,7 +65,7 @@ func (k *Kernel) Run(ctx context.Context, h Handlers) error {
 	g.Go(func() error {
 		// The program wakes nobody for what is dealt with.
 		return readRing(ctx, k.maps.Told, tellEvery, func(b []byte) {
-			if x, ok := parseExchange(b, sinceBoot()); ok {
+			if x, ok := parseExchange(b, Clock()); ok {
 				h.Exchange(x)
 			}
 		})
@@ -76,8 +76,8 @@ func (k *Kernel) Run(ctx context.Context, h Handlers) error {
 // tellEvery is how often the ring of exchanges is looked into.
 const tellEvery = 50 * time.Millisecond
 
-// sinceBoot reads the clock of bpf_ktime_get_ns.
-func sinceBoot() time.Duration {
+// Clock is what the programs' clock shows (bpf_ktime_get_ns), CLOCK_MONOTONIC.
+func Clock() time.Duration {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
 	return time.Duration(ts.Nano())

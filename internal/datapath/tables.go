@@ -65,10 +65,13 @@ func (k *Kernel) fill(index int, name string, r *guard.Rules) error {
 	if err = k.addSet(r, set); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
-	if err = errors.Join(k.reserve(key, &v, old), k.addShares(key, r.Shared)); err != nil {
+	if err = k.reserve(key, &v, old); err != nil {
 		return errors.Join(err, k.dropSet(set))
 	}
-	if err = k.enforce(key, &v); err != nil {
+	if err = k.addShares(key, r.Shared); err == nil {
+		err = k.enforce(key, &v)
+	}
+	if err != nil {
 		return errors.Join(err, k.unreserve(key, &v, old), k.dropSet(set))
 	}
 	return errors.Join(k.unreserve(key, old, &v), k.dropShares(key, old, r.Shared), k.dropSetOf(old))
@@ -82,6 +85,9 @@ func (k *Kernel) enforce(key uint32, v *berthNicRules) error {
 	}
 	if err = k.maps.Nics.Update(&key, v, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("update rules: %w", err)
+	}
+	if v.Flags&(ruleSet|ruleSet6) != 0 {
+		k.sets[v.Set] = true
 	}
 	return nil
 }
@@ -105,8 +111,11 @@ func (k *Kernel) lookupRules(key uint32) (*berthNicRules, error) {
 	return &v, nil
 }
 
+// nextSet numbers a set as no set in use is: pins outlive the process, and the
+// numbers end.
 func (k *Kernel) nextSet() uint32 {
-	k.set++
+	for k.set++; k.sets[k.set]; k.set++ {
+	}
 	return k.set
 }
 
@@ -128,16 +137,20 @@ func (k *Kernel) addSet(r *guard.Rules, set uint32) error {
 
 // dropSet removes every trie entry of one set.
 func (k *Kernel) dropSet(set uint32) error {
-	return k.dropSetsWhere(func(s uint32) bool { return s == set })
+	if err := k.dropSetsWhere(func(s uint32) bool { return s == set }); err != nil {
+		return err
+	}
+	delete(k.sets, set)
+	return nil
 }
 
 // sweepSets removes trie entries that no rules refer to: a crash came between
 // their writing and their use. It also finds the last set number used.
 func (k *Kernel) sweepSets() error {
-	used := map[uint32]bool{}
+	k.sets = map[uint32]bool{}
 	err := k.eachRules(func(_ int, v *berthNicRules) error {
 		if v.Flags&(ruleSet|ruleSet6) != 0 {
-			used[v.Set] = true
+			k.sets[v.Set] = true
 			k.set = max(k.set, v.Set)
 		}
 		return nil
@@ -145,7 +158,7 @@ func (k *Kernel) sweepSets() error {
 	if err != nil {
 		return err
 	}
-	return k.dropSetsWhere(func(s uint32) bool { return !used[s] })
+	return k.dropSetsWhere(func(s uint32) bool { return !k.sets[s] })
 }
 
 func (k *Kernel) dropSetsWhere(match func(set uint32) bool) error {

@@ -35,6 +35,7 @@ type takeover struct {
 	old  []string // layouts of which there are pins, the oldest first
 	from string   // the newest of them that holds rules; "": none
 	full bool     // the maps of this layout hold what those did
+	none bool     // there were no pins at all
 	left [][]byte // handed up by the old programs, as this layout's records
 }
 
@@ -56,6 +57,7 @@ func (k *Kernel) survey() error {
 				k.root, name, layout)
 		}
 	}
+	k.none = len(entries) == 0
 	slices.SortFunc(k.old, func(a, b string) int { return slices.Index(older(), a) - slices.Index(older(), b) })
 	for _, name := range k.old {
 		if holdsRules(filepath.Join(k.root, name)) {
@@ -197,9 +199,10 @@ func (k *Kernel) clear() error {
 	return os.RemoveAll(filepath.Join(k.root, filling))
 }
 
-// giveUp leaves an older program alone with its pins.
+// giveUp leaves an older program alone with its pins, and where there were none
+// leaves none: another version, to which one goes back then, would refuse them.
 func (k *Kernel) giveUp() error {
-	if k.full {
+	if k.full && !k.none {
 		return k.Close()
 	}
 	return errors.Join(k.Close(), os.RemoveAll(k.mapDir()))

@@ -444,3 +444,32 @@ func TestEmptyLayouts(t *testing.T) {
 	h.reopen()
 	h.taken(strongest(t))
 }
+
+// A start that fails where there was nothing leaves nothing, at whatever step; one
+// that finds maps leaves them.
+func TestFailedStartLeavesNothing(t *testing.T) {
+	h := newHost(t)
+	if err := errors.Join(h.k.Close(), os.RemoveAll(h.dir)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range newKernel(h.dir).opening() {
+		k := newKernel(h.dir)
+		h.do("look", k.survey)
+		for _, step := range k.opening()[:n+1] {
+			h.do("open", step)
+		}
+		h.do("give up", k.giveUp)
+		if got := h.pins(); len(got) != 1 {
+			t.Errorf("after step %d: %q", n, got)
+		}
+	}
+	h.k = h.open()
+	before := h.pins()
+	k := newKernel(h.dir)
+	h.do("look", k.survey)
+	h.do("load", k.load)
+	h.do("give up", k.giveUp)
+	if diff := cmp.Diff(before, h.pins()); diff != "" {
+		t.Errorf("-before +after:\n%s", diff)
+	}
+}

@@ -117,7 +117,7 @@ func (x *exchange) admitIdentifiers() reason.Reason {
 		return reason.DHCPMalformed
 	case addressed != x.toOneServer() && x.m.kind != informationRequest:
 		return reason.DHCPNoServerID
-	case addressed && !bytes.Equal(server, x.DUID):
+	case addressed && !bytes.Equal(server, x.identifier()):
 		return reason.DHCPOtherServer
 	}
 	return reason.None

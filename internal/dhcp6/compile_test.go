@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/berth-net/berth/internal/nic"
+	"github.com/berth-net/berth/internal/reason"
 )
 
 // What is compiled is told apart by kind of message as Answer tells it.
@@ -51,5 +52,29 @@ func TestCompiledReply(t *testing.T) {
 		if c.Addresses.First != o.Addresses[0] || len(c.Held) != len(o.Addresses) {
 			t.Errorf("%s: %s first of %v, want %v", name, c.Addresses.First, c.Held, o.Addresses)
 		}
+	}
+}
+
+// A binding's own server identifier takes the place of the node's, byte for
+// byte: in answers, in what is compiled, and in what is meant for this server.
+func TestBindingsServerDUID(t *testing.T) {
+	const theirs = "000300010262650000ff"
+	named := changed(func(b *nic.Binding) { b.DHCP6.ServerDUID, _ = hex.DecodeString(theirs) })
+	solicited := Answer(server(named), asks(t, solicit, clientID, na(1)))
+	if head := message16(t, advertise, clientID, "0002000a"+theirs); !bytes.HasPrefix(solicited.Reply.Message, head) {
+		t.Errorf("advertised %x, want it to begin with %x", solicited.Reply.Message, head)
+	}
+	if o := Answer(server(named), asks(t, request, clientID, "0002000a"+theirs, na(1))); o.Answer != "REPLY" {
+		t.Errorf("to its own identifier: %q, %s", o.Answer, o.Reason)
+	}
+	if o := Answer(server(named), asks(t, request, clientID, serverID, na(1))); o.Reason != reason.DHCPOtherServer {
+		t.Errorf("to the node's identifier: %q, %s", o.Answer, o.Reason)
+	}
+	c, _ := Compile(server(named))
+	if want, err := hex.DecodeString("0002000a" + theirs); err != nil || !bytes.Equal(c.Heads.Inform, want) {
+		t.Errorf("compiled %x, want %x", c.Heads.Inform, want)
+	}
+	if with, without := Size(named, 18), Size(web1(), 18); with != without-8 {
+		t.Errorf("%d octets, and %d with the node's: want 8 less", with, without)
 	}
 }

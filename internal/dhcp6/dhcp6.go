@@ -20,7 +20,7 @@ import (
 // Server is one NIC's DHCPv6 server.
 type Server struct {
 	Binding *nic.Binding
-	DUID    []byte     // the server identifier: the same on every NIC and, by configuration, node
+	DUID    []byte     // the node's server identifier, for bindings that name none
 	Addr    netip.Addr // the source of every reply, a link-local: nic.BerthLinkLocal
 }
 

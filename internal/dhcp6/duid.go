@@ -17,6 +17,14 @@ const (
 	lltAddrAt = 8
 )
 
+// identifier is the server's, in every reply: the binding's, else the node's.
+func (s Server) identifier() []byte {
+	if id := s.Binding.DHCP6.ServerDUID; len(id) > 0 {
+		return id
+	}
+	return s.DUID
+}
+
 // sameDUID reports whether a client's DUID is the one a binding names. The
 // time in a DUID-LLT (11.2) is that of its making: a reinstalled guest has
 // another one. DUIDs of all other types are opaque.

@@ -190,7 +190,7 @@ func (x *exchange) head(d draft) []option {
 	if id, ok := x.m.options[optClientID]; ok {
 		list = append(list, option{optClientID, id})
 	}
-	list = append(list, option{optServerID, x.DUID})
+	list = append(list, option{optServerID, x.identifier()})
 	list = append(list, d.status...)
 	if d.kind == reply && x.m.kind == solicit {
 		list = append(list, option{code: optRapidCommit})

@@ -5,7 +5,7 @@ import (
 )
 
 // Size returns how many octets of UDP payload the binding's largest stateful
-// reply takes, for a server identifier of duid octets: to a client that has
+// reply takes, for a server identifier of duid octets if it names none: to a client that has
 // the longest DUID, claims everything and asks for every option. A binding
 // whose Size is at most Limit never has to leave anything out for a client
 // that is not behind a relay and claims nothing else.

@@ -35,7 +35,8 @@ func (b *builder) dhcp6(d rawDHCP6) nic.DHCP6 {
 		Refresh:     b.seconds("dhcp6.refresh", d.Refresh),
 		SolMaxRT:    b.seconds("dhcp6.sol-max-rt", d.SolMaxRT),
 		InfMaxRT:    b.seconds("dhcp6.inf-max-rt", d.InfMaxRT),
-		DUID:        b.duid(d.DUID),
+		ServerDUID:  b.serverDUID(*d.ServerDUID),
+		DUID:        b.duid("dhcp6.duid", d.DUID),
 		Refuse:      *d.Refuse,
 		IAs:         b.ias(d.IA),
 		Temporary:   each(b, "dhcp6.temporary", d.Temporary, parseAddr6),
@@ -46,13 +47,23 @@ func (b *builder) dhcp6(d rawDHCP6) nic.DHCP6 {
 	}
 }
 
-func (b *builder) duid(s *string) []byte {
+// own is the server's DUID that the node has made or is configured with.
+const own = "own"
+
+func (b *builder) serverDUID(s string) []byte {
+	if s == own {
+		return nil
+	}
+	return b.duid("dhcp6.server-duid", &s)
+}
+
+func (b *builder) duid(key string, s *string) []byte {
 	if s == nil {
 		return nil
 	}
 	data, err := optionHex(*s)
 	if err != nil || len(data) == 0 {
-		b.bad("dhcp6.duid", *s, errors.New("not hexadecimal bytes such as 00:01:00:01:2a:3b"))
+		b.bad(key, *s, errors.New("not hexadecimal bytes such as 00:01:00:01:2a:3b"))
 		return nil
 	}
 	return data

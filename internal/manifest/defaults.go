@@ -95,6 +95,7 @@ func defaults6(d rawDHCP6) *rawDHCP6 {
 		Unicast:     off,
 		Relay:       off,
 		Preference:  ptr(int64(0)),
+		ServerDUID:  ptr(own),
 		Refuse:      off,
 	}
 }

@@ -37,6 +37,10 @@ func rawDHCP6Of(d *nic.DHCP6) *rawDHCP6 {
 		BootArgs:    texts(d.BootArgs, func(s string) string { return s }),
 		BootArch:    map[string]string{},
 	}
+	r.ServerDUID = ptr(own)
+	if len(d.ServerDUID) > 0 {
+		r.ServerDUID = ptr(hex.EncodeToString(d.ServerDUID))
+	}
 	if len(d.DUID) > 0 {
 		r.DUID = ptr(hex.EncodeToString(d.DUID))
 	}

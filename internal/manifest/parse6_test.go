@@ -58,6 +58,8 @@ func wrong6() []mistake {
 		{"dhcp6.sol-max-rt", "dhcp6: {sol-max-rt: 59}\n", `f:3:21: dhcp6.sol-max-rt "59": must be 60s to 86400s (RFC 8415 section 21.24)`},
 		{"dhcp6.inf-max-rt", "dhcp6: {inf-max-rt: 2d}\n", `f:3:21: dhcp6.inf-max-rt "2d": must be 60s to 86400s (RFC 8415 section 21.25)`},
 		{"dhcp6.duid", "dhcp6: {duid: 00:01}\n", `f:3:15: dhcp6.duid "00:01": 2 bytes; a DUID has 3 to 130 (RFC 8415 section 11.1)`},
+		{"dhcp6.server-duid", "dhcp6: {server-duid: mine}\n", `f:3:22: dhcp6.server-duid "mine": not hexadecimal bytes such as 00:01:00:01:2a:3b`},
+		{"dhcp6.server-duid", "dhcp6: {server-duid: 00:01}\n", `f:3:22: dhcp6.server-duid "00:01": 2 bytes; every reply must have room for it: want 3 to 18`},
 		{"dhcp6.duid", "dhcp6: {duid: any}\n", `f:3:15: dhcp6.duid "any": not hexadecimal bytes such as 00:01:00:01:2a:3b`},
 		{"dhcp6.refuse", "dhcp6: {refuse: maybe}\n", `f:3:17: dhcp6.refuse "maybe": must be true or false`},
 		{"dhcp6.ia", "dhcp6: {ia: {iaid: 1}}\n", `f:3:13: dhcp6.ia: must be a list, not keys with values`},

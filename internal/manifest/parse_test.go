@@ -56,7 +56,7 @@ func TestParseEverything(t *testing.T) {
 "options":[{"code":44,"type":"ipv4","values":["192.0.2.60","192.0.2.61"]},{"code":43,"type":"hex","value":"01:ff"}],
 "boot":{"next-server":"192.0.2.5","server-name":"boot","file":"pxelinux.0"},"boot-arch":{"7":{"file":"x.efi"}},"boot-ipxe":{"file":"y"}},
 "dhcp6":{"mode":"stateful","preferred":"1h","valid":"2h","t1":"none","t2":"40m","rapid-commit":true,"unicast":true,"relay":true,"preference":255,
-"refresh":"10m","sol-max-rt":60,"inf-max-rt":"1d","duid":"00:03:00:01:52:54:00:aa:00:07","refuse":true,
+"refresh":"10m","sol-max-rt":60,"inf-max-rt":"1d","server-duid":"00:03:00:01:02:62:65:00:00:01","duid":"00:03:00:01:52:54:00:aa:00:07","refuse":true,
 "ia":[{"iaid":4294967295,"addresses":["2001:db8:1::10"],"prefixes":["2001:db8:100::/56"]}],"temporary":["2001:db8:1::11"],
 "options":[{"code":22,"type":"ipv6","values":["2001:db8::60"]},{"code":1000,"type":"prefix","value":"2001:db8::/33"}],
 "boot-url":"tftp://[2001:db8::5]/x","boot-args":["a b","c"],"boot-arch":{"0x10":"http://b/y"}},
@@ -86,7 +86,7 @@ func TestParseEverything(t *testing.T) {
 		SLAAC:     []netip.Prefix{p("2001:db8:a::/64")}, Delegated: []netip.Prefix{p("2001:db8:100::/56")},
 		DHCP6: nic.DHCP6{
 			Mode: nic.DHCP6Stateful, Preferred: 3600, Valid: 7200, T2: 2400, RapidCommit: true, Unicast: true, Relay: true, Preference: 255,
-			Refresh: 600, SolMaxRT: 60, InfMaxRT: 86400, DUID: []byte{0, 3, 0, 1, 0x52, 0x54, 0, 0xaa, 0, 7}, Refuse: true,
+			Refresh: 600, SolMaxRT: 60, InfMaxRT: 86400, ServerDUID: []byte{0, 3, 0, 1, 2, 0x62, 0x65, 0, 0, 1}, DUID: []byte{0, 3, 0, 1, 0x52, 0x54, 0, 0xaa, 0, 7}, Refuse: true,
 			IAs:       []nic.IA{{IAID: 0xffffffff, Addresses: []netip.Addr{a("2001:db8:1::10")}, Prefixes: []netip.Prefix{p("2001:db8:100::/56")}}},
 			Temporary: []netip.Addr{a("2001:db8:1::11")},
 			Options: []nic.Option6{

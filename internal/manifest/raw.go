@@ -103,6 +103,7 @@ type rawDHCP6 struct {
 	Refresh     *string           `json:"refresh,omitempty"`
 	SolMaxRT    *string           `json:"sol-max-rt,omitempty"`
 	InfMaxRT    *string           `json:"inf-max-rt,omitempty"`
+	ServerDUID  *string           `json:"server-duid,omitempty"`
 	DUID        *string           `json:"duid,omitempty"`
 	Refuse      *bool             `json:"refuse,omitempty"`
 	IA          []rawIA           `json:"ia,omitzero"`

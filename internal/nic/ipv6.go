@@ -71,6 +71,10 @@ type DHCP6 struct {
 	SolMaxRT         Seconds // option 82; zero: not sent
 	InfMaxRT         Seconds // option 83; zero: not sent
 
+	// ServerDUID is the server's identifier for this NIC; nil: the node's own.
+	// One that two nodes share lets a guest move between them and be renewed.
+	ServerDUID []byte
+
 	DUID   []byte // the only client that is answered; nil: any
 	Refuse bool   // another client is told NoAddrsAvail; else it meets silence
 

@@ -160,6 +160,8 @@ func TestValidate6(t *testing.T) {
 		{"sol", func(b *nic.Binding) { b.DHCP6.SolMaxRT = 86401 }, []string{`dhcp6.sol-max-rt "86401s": must be 60s to 86400s (RFC 8415 section 21.24)`}},
 		{"inf", func(b *nic.Binding) { b.DHCP6.InfMaxRT = 59 }, []string{`dhcp6.inf-max-rt "59s": must be 60s to 86400s (RFC 8415 section 21.25)`}},
 		{"duid short", func(b *nic.Binding) { b.DHCP6.DUID = []byte{} }, []string{`dhcp6.duid: 0 bytes; a DUID has 3 to 130 (RFC 8415 section 11.1)`}},
+		{"server duid short", func(b *nic.Binding) { b.DHCP6.ServerDUID = []byte{0, 1} }, []string{`dhcp6.server-duid: 2 bytes; every reply must have room for it: want 3 to 18`}},
+		{"server duid long", func(b *nic.Binding) { b.DHCP6.ServerDUID = make([]byte, 19) }, []string{`dhcp6.server-duid: 19 bytes; every reply must have room for it: want 3 to 18`}},
 		{"duid long", func(b *nic.Binding) { b.DHCP6.DUID = make([]byte, 131) }, []string{`dhcp6.duid: 131 bytes; a DUID has 3 to 130 (RFC 8415 section 11.1)`}},
 
 		{"IAs", func(b *nic.Binding) { b.DHCP6.IAs = make([]nic.IA, 17) }, []string{`dhcp6.ia "17": at most 16 identity associations`}},

@@ -105,17 +105,26 @@ func (c *checker) boot(field string, b Boot) {
 }
 
 func (c *checker) options() {
-	seen := map[uint8]int{}
-	for i, o := range c.b.DHCP4.Options {
-		field := at("dhcp4.options", i)
-		if j, ok := seen[o.Code]; ok {
-			c.bad(field+".code", fmt.Sprint(o.Code), "the same code as %s", at("dhcp4.options", j))
+	checkOptions(c, "dhcp4.options", c.b.DHCP4.Options, func(o Option) (int, string, string) {
+		return int(o.Code), codeProblem(o.Code), knownLength(o.Code).problem(int(o.Code), len(o.Data))
+	})
+}
+
+// checkOptions permits each option once; look tells its code, and what is wrong
+// with that or with its data.
+func checkOptions[O any](c *checker, list string, options []O, look func(O) (code int, ofCode, ofData string)) {
+	seen := map[int]int{}
+	for i, o := range options {
+		field := at(list, i)
+		code, ofCode, ofData := look(o)
+		if j, ok := seen[code]; ok {
+			c.bad(field+".code", fmt.Sprint(code), "the same code as %s", at(list, j))
 		}
-		seen[o.Code] = i
-		if q := codeProblem(o.Code); q != "" {
-			c.bad(field+".code", fmt.Sprint(o.Code), "%s", q)
-		} else if q := knownLength(o.Code).problem(int(o.Code), len(o.Data)); q != "" {
-			c.bad(field, "", "%s", q)
+		seen[code] = i
+		if ofCode != "" {
+			c.bad(field+".code", fmt.Sprint(code), "%s", ofCode)
+		} else if ofData != "" {
+			c.bad(field, "", "%s", ofData)
 		}
 	}
 }

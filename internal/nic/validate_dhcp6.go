@@ -9,7 +9,10 @@ import (
 const (
 	minDUID = 3 // a type and at least one octet (RFC 8415 section 11.1)
 	maxDUID = 130
-	minIRT  = Seconds(600) // IRT_MINIMUM, RFC 8415 section 7.6
+	// MaxServerDUID is less than what RFC 8415 allows: it stands in every reply,
+	// and what a binding may hold is measured with one this long, a DUID-UUID.
+	MaxServerDUID = 18
+	minIRT        = Seconds(600) // IRT_MINIMUM, RFC 8415 section 7.6
 	// minMaxRT and maxMaxRT bound SOL_MAX_RT and INF_MAX_RT (RFC 8415 sections
 	// 21.24 and 21.25).
 	minMaxRT = Seconds(60)
@@ -39,6 +42,9 @@ func (c *checker) dhcp6() {
 	c.clientTimes()
 	if n := len(d.DUID); d.DUID != nil && (n < minDUID || n > maxDUID) {
 		c.bad("dhcp6.duid", "", "%d bytes; a DUID has %d to %d (RFC 8415 section 11.1)", n, minDUID, maxDUID)
+	}
+	if n := len(d.ServerDUID); d.ServerDUID != nil && (n < minDUID || n > MaxServerDUID) {
+		c.bad("dhcp6.server-duid", "", "%d bytes; every reply must have room for it: want %d to %d", n, minDUID, MaxServerDUID)
 	}
 	c.associations()
 	c.options6()
@@ -149,19 +155,9 @@ func (g giving) first(field string, p netip.Prefix) bool {
 }
 
 func (c *checker) options6() {
-	seen := map[uint16]int{}
-	for i, o := range c.b.DHCP6.Options {
-		field := at("dhcp6.options", i)
-		if j, ok := seen[o.Code]; ok {
-			c.bad(field+".code", fmt.Sprint(o.Code), "the same code as %s", at("dhcp6.options", j))
-		}
-		seen[o.Code] = i
-		if q := codeProblem6(o.Code); q != "" {
-			c.bad(field+".code", fmt.Sprint(o.Code), "%s", q)
-		} else if q := knownLength6(o.Code).problem(int(o.Code), len(o.Data)); q != "" {
-			c.bad(field, "", "%s", q)
-		}
-	}
+	checkOptions(c, "dhcp6.options", c.b.DHCP6.Options, func(o Option6) (int, string, string) {
+		return int(o.Code), codeProblem6(o.Code), knownLength6(o.Code).problem(int(o.Code), len(o.Data))
+	})
 }
 
 // codeProblem6 refuses what carries the protocol itself, by RFC 8415 unless

@@ -21,8 +21,9 @@ import (
 // Limits of what is read from the other side.
 const (
 	MaxMessage = 256 << 20 // of one line of a stream: some 100,000 documents
-	MaxReport  = 64 << 20  // of one report: as many statuses
 	MaxBody    = 1 << 20   // of one document
+	// MaxStatuses is how many statuses a report has: more go in several.
+	MaxStatuses = 500
 )
 
 // Message is one line of a node's stream: what differs from the message before,
@@ -63,7 +64,7 @@ type Report struct {
 	Version    string         `json:"version"`    // berthd's
 	Kernel     string         `json:"kernel"`     // its release
 	Full       bool           `json:"full,omitempty"`
-	NICs       []fleet.Status `json:"nics,omitempty"` // all of them, or those that changed
+	NICs       []fleet.Status `json:"nics,omitempty"` // all of them if Full, else those that changed or a part of all
 	// Problems are what the node refuses, or cannot keep.
 	Problems []string `json:"problems,omitempty"`
 }

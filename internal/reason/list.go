@@ -45,7 +45,7 @@ var infos = [...]Info{
 	{DHCPServer, "dhcp-server", "the guest acts as a DHCP or DHCPv6 server", "guard"},
 	{DHCPForeign, "dhcp-foreign", "a DHCP or DHCPv6 server other than berth towards the NIC", "guard"},
 	{DHCPDisguised, "dhcp-disguised", "DHCP in fragments, behind tags or LLC, or in UDP-Lite", "guard"},
-	{DHCPRate, "dhcp-rate", "the guest asks more (DHCP, ARP, solicitations) than the NIC's rate allows", "guard"},
+	{DHCPRate, "dhcp-rate", "the guest asks more (DHCP, ARP, solicitations) of what goes up to the daemon than the NIC's rate allows", "guard"},
 	{DHCPRingFull, "dhcp-ring-full", "the daemon did not keep up with what guests ask", "guard"},
 	{RARogue, "ra-rogue", "the guest acts as an IPv6 router", "guard"},
 	{RAForeign, "ra-foreign", "a router advertisement other than berth's towards the NIC", "guard"},

@@ -63,7 +63,7 @@ const (
 	DHCPServer    Reason = 40 // the guest acts as a DHCP server
 	DHCPForeign   Reason = 41 // a DHCP server other than berth towards the NIC
 	DHCPDisguised Reason = 42 // DHCP in fragments, in tags, in UDP-Lite
-	DHCPRate      Reason = 43 // more DHCP than the NIC's token bucket allows
+	DHCPRate      Reason = 43 // more for the daemon than the NIC's token bucket allows
 	DHCPRingFull  Reason = 44 // the daemon did not keep up
 
 	RARogue    Reason = 45 // the guest acts as a router

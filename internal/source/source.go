@@ -24,9 +24,14 @@ type Update struct {
 	Generation uint64
 	// Bindings are in force, the stale ones among them, sorted by NIC.
 	Bindings []nic.Binding
+	// Refs are further ones, of a source that changes one at a time: what has not
+	// changed since the last update is the same pointer.
+	Refs []*nic.Binding
 	// Stale are the bindings whose declaration is broken or cannot be read, by
 	// NIC: the last good version goes on.
 	Stale map[string]manifest.Problem
+	// State says how the source is connected to what it reads, if it can be not.
+	State string
 	// Problems are all mistakes, also those of NICs without a last good version.
 	Problems []manifest.Problem
 	// Warnings say what has no effect, or not the one that was wanted.
@@ -35,6 +40,9 @@ type Update struct {
 	// directory has any.
 	Networks manifest.Networks
 }
+
+// Len is how many bindings there are.
+func (u *Update) Len() int { return len(u.Bindings) + len(u.Refs) }
 
 // lastGoodHeader begins what EncodeLastGood makes; the digest covers every byte
 // behind its line.

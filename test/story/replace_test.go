@@ -54,7 +54,8 @@ func TestReplacedUnderLoad(t *testing.T) {
 			testenv.Wait(t, 30*time.Second, "berthd to be ready", s.ready)
 			s.stop()
 		} else {
-			time.Sleep(rand.N(600 * time.Millisecond)) // anywhere in its start, or later
+			until := spoofers[0].count() + rand.N(300) // in 600 ms: anywhere in its start, or later
+			testenv.Wait(t, 30*time.Second, "a guest to send on", func() bool { return spoofers[0].count() >= until })
 			s.kill()
 		}
 		s.p = start(t, s.ns, builds[(n+1)%2], "-config", s.conf())

@@ -44,7 +44,7 @@ enum reason {
 	REASON_DHCP_SERVER = 40, /* the guest acts as a DHCP or DHCPv6 server */
 	REASON_DHCP_FOREIGN = 41, /* a DHCP or DHCPv6 server other than berth towards the NIC */
 	REASON_DHCP_DISGUISED = 42, /* DHCP in fragments, behind tags or LLC, or in UDP-Lite */
-	REASON_DHCP_RATE = 43, /* the guest asks more (DHCP, ARP, solicitations) than the NIC's rate allows */
+	REASON_DHCP_RATE = 43, /* the guest asks more (DHCP, ARP, solicitations) of what goes up to the daemon than the NIC's rate allows */
 	REASON_DHCP_RING_FULL = 44, /* the daemon did not keep up with what guests ask */
 	REASON_RA_ROGUE = 45, /* the guest acts as an IPv6 router */
 	REASON_RA_FOREIGN = 46, /* a router advertisement other than berth's towards the NIC */
