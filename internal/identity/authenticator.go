@@ -58,7 +58,10 @@ func New(c Config) (*Authenticator, error) {
 		_, err := a.tokens.current()
 		errs = append(errs, err)
 	}
-	return a, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 func checkSubjects(operators []string) error {
@@ -109,10 +112,7 @@ func (a *Authenticator) Identify(r *http.Request) (Identity, error) {
 		return Identity{}, err
 	}
 	id, err := a.connection(r)
-	switch {
-	case err != nil && !(bearer != "" && errors.Is(err, ErrNone)):
-		return Identity{}, err
-	case bearer != "":
+	if bearer != "" && (err == nil || errors.Is(err, ErrNone)) {
 		id, err = a.withBearer(r, id, bearer)
 	}
 	if err != nil {

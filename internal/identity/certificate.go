@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/x509"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -29,16 +30,14 @@ func (a *Authenticator) certificate(chain []*x509.Certificate) (Identity, error)
 	if _, err := leaf.Verify(options); err != nil {
 		return Identity{}, unverified(err, "a CA for users")
 	}
-	id, err := user(leaf.Subject.CommonName, leaf.Subject.Organization, nil)
-	if err != nil {
-		return Identity{}, err
-	}
-	return id, nil
+	return user(leaf.Subject.CommonName, leaf.Subject.Organization, nil)
 }
 
-// looksLikeNode errs on the side of the node: it is refused then if it is not
-// quite one.
-func looksLikeNode(u *url.URL) bool { return strings.EqualFold(u.Scheme, "spiffe") }
+// looksLikeNode errs on the side of the node, which is refused if it is not
+// quite one: nothing of our trust domain is a user.
+func looksLikeNode(u *url.URL) bool {
+	return strings.EqualFold(u.Scheme, "spiffe") && strings.EqualFold(u.Hostname(), "berth")
+}
 
 func (a *Authenticator) node(leaf *x509.Certificate) (Identity, error) {
 	options := x509.VerifyOptions{Roots: a.nodes, CurrentTime: a.config.Now(), KeyUsages: clientAuth()}
@@ -60,7 +59,7 @@ func clientAuth() []x509.ExtKeyUsage { return []x509.ExtKeyUsage{x509.ExtKeyUsag
 // unverified says what is wrong with a certificate, in our words where a
 // client can do something about it.
 func unverified(err error, signer string) error {
-	if invalid, ok := err.(x509.CertificateInvalidError); ok { //nolint:errorlint // Verify returns it as it is
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		switch invalid.Reason {
 		case x509.Expired:
 			return &Refusal{Text: "the client certificate has expired or is not valid yet", Cause: err}

@@ -53,6 +53,8 @@ type issuer struct {
 
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier
+	failed   time.Time // when it was not found last, and why
+	why      error
 }
 
 func newIssuer(o OIDC, now func() time.Time) (*issuer, error) {
@@ -115,25 +117,33 @@ func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// ready discovers the provider unless that was done.
+// ready discovers the provider unless that was done. Those who waited while it
+// failed do not try again one after the other.
 func (i *issuer) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.verifier != nil {
-		return i.verifier, nil
+	if i.verifier == nil && (i.why == nil || i.now().Sub(i.failed) >= fetchInterval) {
+		i.verifier, i.why = i.discover(ctx)
+		i.failed = i.now()
 	}
+	if i.why != nil {
+		return nil, &Refusal{Text: "the identity provider " + i.Issuer + " cannot be asked", Unavailable: true, Cause: i.why}
+	}
+	return i.verifier, nil
+}
+
+func (i *issuer) discover(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	// Not of one request: others wait for it, and its keys are fetched later.
 	ctx = oidc.ClientContext(context.WithoutCancel(ctx), i.Client)
 	provider, err := oidc.NewProvider(ctx, i.Issuer)
 	if err != nil {
-		return nil, &Refusal{Text: "the identity provider " + i.Issuer + " cannot be asked", Unavailable: true, Cause: err}
+		return nil, err
 	}
 	// The audience is checked by us, with a reason that can be told.
-	i.verifier = provider.VerifierContext(ctx, &oidc.Config{
+	return provider.VerifierContext(ctx, &oidc.Config{
 		SkipClientIDCheck: true, SupportedSigningAlgs: algorithms(),
 		Now: func() time.Time { return i.now().Add(-i.Skew) },
-	})
-	return i.verifier, nil
+	}), nil
 }
 
 // oidc is who a provider's token is of.
@@ -151,7 +161,7 @@ func (a *Authenticator) oidc(ctx context.Context, bearer string) (Identity, erro
 		return Identity{}, refuse("the bearer token expired at %s", expired.Expiry.UTC().Format(time.RFC3339))
 	}
 	if err != nil {
-		return Identity{}, &Refusal{Text: "the bearer token is not valid: its signature cannot be verified, or its time has not come", Cause: err}
+		return Identity{}, &Refusal{Text: "the bearer token is not valid: malformed, of a later time, or with a signature that cannot be verified", Cause: err}
 	}
 	if !slices.Contains(token.Audience, i.Audience) {
 		return Identity{}, refuse("the bearer token is for the audience %+q, not for %q", token.Audience, i.Audience)
@@ -239,4 +249,3 @@ func (i *issuer) attributes(claims map[string]any) map[string]string {
 	}
 	return attributes
 }
-

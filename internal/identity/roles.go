@@ -118,8 +118,9 @@ func needs(action Action, kind fleet.Kind) Role {
 			return beyond
 		}
 		return byAction(action, beyond)
+	default: // nodes, policies, and what is not known
+		return beyond
 	}
-	return beyond // nodes, policies, and what is not known
 }
 
 // byAction is Viewer for what changes nothing, and write for what does.
@@ -129,8 +130,9 @@ func byAction(action Action, write Role) Role {
 		return Viewer
 	case Put, Delete, Migrate, Restore:
 		return write
+	default: // enrolment, and what is not known
+		return beyond
 	}
-	return beyond
 }
 
 // ChangeProject judges the change of a project, after Allowed with what is

@@ -30,6 +30,9 @@ type Token struct {
 // maxTokenFile bounds the file: some ten thousand tokens.
 const maxTokenFile = 4 << 20
 
+// settled is far above the grain of a file system's times.
+const settled = time.Second
+
 // tokenFile is a file of tokens, read again when it has changed. While it
 // cannot be read, or is not safe, it has no tokens: a token that was taken
 // out must not live on because of a mistake.
@@ -73,8 +76,11 @@ func (f *tokenFile) current() ([]storedToken, error) {
 	}
 	now := fingerprint{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim} //nolint:unconvert // not uint64 on every architecture
 	if now != f.seen {
-		f.seen = now
 		f.tokens, f.err = readTokens(file, &st)
+		f.seen = now
+		if time.Since(time.Unix(st.Ctim.Unix())) < settled {
+			f.seen = fingerprint{} // a further change might not show
+		}
 	}
 	if f.err != nil {
 		return nil, fmt.Errorf("token file %s: %w", f.path, f.err)

@@ -72,7 +72,7 @@ func compile(env *cel.Env, p *fleet.Policy) (compiled, error) {
 	for i := range p.Rules {
 		r, err := compileRule(env, &p.Rules[i])
 		if err != nil {
-			errs = append(errs, within(fmt.Sprintf("policy %q, rule %q", p.Name, p.Rules[i].Name), err))
+			errs = append(errs, within(fmt.Sprintf("policy %q, rule %q, ", p.Name, p.Rules[i].Name), err))
 		}
 		c.rules = append(c.rules, r)
 	}
@@ -83,7 +83,7 @@ func compile(env *cel.Env, p *fleet.Policy) (compiled, error) {
 func within(where string, err error) error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		return fmt.Errorf("%s, %w", where, err)
+		return fmt.Errorf("%s%w", where, err)
 	}
 	var errs []error
 	for _, e := range joined.Unwrap() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/yamltree"
 	"github.com/goccy/go-yaml"
 )
 
@@ -48,6 +49,9 @@ type document struct {
 // make one suite when their parts are put together. Errors name file, line and
 // column.
 func ParseSuite(file string, data []byte) (Suite, error) {
+	if err := bounded(data); err != nil {
+		return Suite{}, fmt.Errorf("%s:%w", file, err)
+	}
 	var s Suite
 	for d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()); ; {
 		var doc document
@@ -56,12 +60,39 @@ func ParseSuite(file string, data []byte) (Suite, error) {
 		case errors.Is(err, io.EOF):
 			return s, nil
 		case err != nil:
-			return Suite{}, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
+			return Suite{}, mistake(file, err)
 		}
 		if err := s.add(&doc); err != nil {
-			return Suite{}, fmt.Errorf("%s: %w", file, err)
+			return Suite{}, within(file+": ", err)
 		}
 	}
+}
+
+func mistake(file string, err error) error {
+	y, ok := errors.AsType[yaml.Error](err)
+	if !ok || y.GetToken() == nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	at := y.GetToken().Position
+	return fmt.Errorf("%s:%d:%d: %s", file, at.Line, at.Column, y.GetMessage())
+}
+
+// bounded refuses what is not plain YAML, or so deep that a parser would end
+// the process.
+func bounded(data []byte) error {
+	docs, cut := yamltree.Split(data, yamltree.Limits{Bytes: fleet.MaxFile, Documents: fleet.MaxDocuments})
+	if cut != nil {
+		return fmt.Errorf("%d:%d: %w", cut.Line, cut.Col, cut)
+	}
+	for _, doc := range docs {
+		_, err := yamltree.Load(doc)
+		if s, ok := errors.AsType[*yamltree.SyntaxError](err); ok {
+			return fmt.Errorf("%d:%d: %w", s.Line, s.Col, s)
+		} else if err != nil {
+			return fmt.Errorf("%d:1: %w", doc.Line, err)
+		}
+	}
+	return nil
 }
 
 func (s *Suite) add(doc *document) error {
@@ -73,7 +104,11 @@ func (s *Suite) add(doc *document) error {
 		return fmt.Errorf("%s %q: only policies and tests can be read here", doc.Kind, doc.Name)
 	}
 	s.Policies, s.Tests = append(s.Policies, doc.Policies...), append(s.Tests, doc.Tests...)
-	return nil
+	var errs []error
+	for i := range s.Policies {
+		errs = append(errs, s.Policies[i].Validate())
+	}
+	return errors.Join(errs...)
 }
 
 // Run decides on every example. The error is that of Compile.
@@ -103,7 +138,7 @@ func RunTests(file string, data []byte) ([]Result, error) {
 	}
 	results, err := s.Run()
 	if err != nil {
-		return nil, within(file, err)
+		return nil, within(file+": ", err)
 	}
 	return results, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/policy"
 )
 
@@ -34,6 +35,9 @@ func TestExamples(t *testing.T) {
 				if r.Problem != "" {
 					t.Errorf("%s: %s", r.Name, r.Problem)
 				}
+			}
+			if rs, problems := fleet.Decode(file, read(t, file)); len(rs) != 1 || len(problems) > 0 {
+				t.Errorf("as a resource: %v", problems)
 			}
 			s, err := policy.ParseSuite(file, read(t, file))
 			if err != nil || len(s.Policies) != 1 || s.Policies[0].Name+".yaml" != filepath.Base(file) {
@@ -76,17 +80,20 @@ tests:
 
 func TestRunTestsErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"tests: [{name: a, input: {action: create}, permitted: true}]", `t.yaml: [1:44] unknown field "permitted"`},
+		{"tests: [{name: a, input: {action: create}, permitted: true}]", `t.yaml:1:44: unknown field "permitted"`},
 		{"tests: [{input: {request: {vms: [{nics: [{nets: x}]}]}}}]", `unknown field "nets"`},
-		{"tests: [", "t.yaml: [1:"},
+		{"tests: [", "t.yaml:1:"},
+		{"tests: " + strings.Repeat("[", 10000), "t.yaml:1:"},
+		{"kind: policy\nname: p\n---\ntests: [}", "t.yaml:4:"},
+		{"policies: [{name: p, rules: [{name: r, effect: never, when: 'true'}]}]", `t.yaml: rules[0].effect`},
 		{"kind: network\nname: lan\n", `t.yaml: network "lan": only policies and tests can be read here`},
 		{"kind: policy\nname: p\n", "t.yaml: there are no tests in it"},
 		{"", "t.yaml: there are no tests in it"},
-		{"policies: [{name: p, rules: [{name: r, effect: deny, when: x}]}]\ntests: [{name: a}]", `t.yaml, policy "p", rule "r", when:1:1: undeclared reference to 'x'`},
+		{"policies: [{name: p, rules: [{name: r, effect: deny, when: x}]}]\ntests: [{name: a}]", `t.yaml: policy "p", rule "r", when:1:1: undeclared reference to 'x'`},
 	} {
 		results, err := policy.RunTests("t.yaml", []byte(c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, %v; want %s", c.text, results, err, c.want)
+			t.Errorf("%.99s: %v, %v; want %s", c.text, results, err, c.want)
 		}
 	}
 }
