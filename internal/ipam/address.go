@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/berth-net/berth/internal/fleet"
@@ -29,28 +28,25 @@ func prefixOf(n *fleet.Network, a netip.Addr) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// pools are those of a network, by name.
-func (s *State) pools(network string) []*fleet.Pool {
-	var out []*fleet.Pool
-	for r := range s.All(fleet.KindPool) {
-		if p, ok := r.(*fleet.Pool); ok && p.Network == network {
-			out = append(out, p)
-		}
+// pool is a fleet.Pool whose entries are found by their address.
+type pool struct {
+	*fleet.Pool
+	fixed map[netip.Addr]*fleet.Fixed
+}
+
+func newPool(p *fleet.Pool) *pool {
+	out := &pool{p, make(map[netip.Addr]*fleet.Fixed, len(p.Fixed))}
+	for i := range p.Fixed {
+		out.fixed[p.Fixed[i].Address] = &p.Fixed[i]
 	}
-	slices.SortFunc(out, func(a, b *fleet.Pool) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
 // fixed is what comes with an address, nil if nothing.
 func (s *State) fixed(network string, a netip.Addr) *fleet.Fixed {
-	for _, p := range s.pools(network) {
-		if !p.Contains(a) {
-			continue
-		}
-		for i := range p.Fixed {
-			if p.Fixed[i].Address == a {
-				return &p.Fixed[i]
-			}
+	for _, p := range s.pools[network] {
+		if f := p.fixed[a]; f != nil {
+			return f
 		}
 	}
 	return nil
@@ -127,8 +123,8 @@ func (d *draft) planHostname(w *wish) {
 // defaultPools are drawn from by a NIC that asks for nothing.
 func (d *draft) defaultPools(w *wish) []string {
 	var out []string
-	for _, p := range d.s.pools(w.now.Network) {
-		if p.Default && may(w.now.Project, p) {
+	for _, p := range d.s.pools[w.now.Network] {
+		if p.Default && may(w.now.Project, p.Pool) {
 			out = append(out, p.Name)
 		}
 	}
@@ -176,8 +172,8 @@ func (d *draft) takeExact(who claimant, a netip.Addr, beside []netip.Addr) netip
 	if d.s.models[net.Name].router(a) {
 		return refuse(Conflict, "gateway", "a gateway of network %s", net.Name)
 	}
-	for _, pool := range d.s.pools(net.Name) {
-		if pool.Contains(a) && !may(who.project, pool) {
+	for _, pool := range d.s.pools[net.Name] {
+		if pool.Contains(a) && !may(who.project, pool.Pool) {
 			return refuse(Denied, "pool-closed", "in pool %s, which is not open to project %s", pool.Name, who.project)
 		}
 	}

@@ -18,11 +18,11 @@ import (
 
 // Document is what a node is told of one NIC.
 type Document struct {
-	NIC      string // host interface
-	Name     string // of the resource
-	Node     string
-	Revision int64  // when what it says changed last
-	Body     []byte // as manifest.Encode writes it
+	Interface string // of the host
+	Name      string // of the resource
+	Node      string
+	Revision  int64  // when what it says changed last
+	Body      []byte // as manifest.Encode writes it
 }
 
 // model is what the documents of a network's NICs begin with.
@@ -38,7 +38,7 @@ type model struct {
 // probe is a NIC that has nothing but a MAC.
 const probe = "02:00:00:00:00:01"
 
-func newModel(n *fleet.Network) *model {
+func newModel(n *fleet.Network, duid string) *model {
 	m := &model{network: n, named: map[netip.Addr]bool{}, macs: map[nic.MAC]bool{}}
 	defaults := maps.Clone(n.Defaults)
 	if defaults == nil {
@@ -48,6 +48,7 @@ func newModel(n *fleet.Network) *model {
 	if n.Transparent {
 		defaults["served-by"] = "tenant"
 	}
+	withDUID(defaults, duid)
 	m.nets, m.problems = manifest.ParseNetworks("", mustJSON(defaults))
 	r := manifest.Parse("", mustJSON(map[string]any{"nic": "probe", "network": n.Name, "mac": probe}), m.nets)
 	if len(r.Bindings) == 1 {
@@ -55,6 +56,22 @@ func newModel(n *fleet.Network) *model {
 	}
 	m.note(n.Defaults)
 	return m
+}
+
+// withDUID has all nodes answer as one DHCPv6 server, so that a guest that is
+// migrated sees no other.
+func withDUID(defaults map[string]any, duid string) {
+	const section, key = "dhcp6", "server-duid"
+	given, isKeys := defaults[section].(map[string]any)
+	if _, own := given[key]; own || duid == "" || defaults[section] != nil && !isKeys {
+		return
+	}
+	given = maps.Clone(given)
+	if given == nil {
+		given = map[string]any{}
+	}
+	given[key] = duid
+	defaults[section] = given
 }
 
 // mustJSON writes keys of text, numbers and lists, which always can be.
@@ -114,40 +131,42 @@ func (m *model) router(a netip.Addr) bool {
 	return false
 }
 
-// Documents are all that a node is told, by the NICs' names.
-func (s *State) Documents(node string) []Document {
+// Documents are all that a node is told, by the NICs' names. There is no error
+// for what Put took.
+func (s *State) Documents(node string) ([]Document, error) {
 	var out []Document
 	for _, name := range s.NICs(node) {
-		for _, d := range s.Document(name) {
-			if d.Node == node {
-				out = append(out, d)
-			}
+		docs, err := s.Document(node, name)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, docs...)
 	}
-	return out
+	return out, nil
 }
 
-// Document is what is told of a NIC: nothing of one that is nowhere, and to
-// both nodes while it is being migrated.
-func (s *State) Document(name string) []Document {
+// Document is what a node is told of a NIC, none if it is told nothing. While
+// a NIC is being migrated both nodes are told of it, and it is suspended on
+// the one that is not its node.
+func (s *State) Document(node, name string) ([]Document, error) {
 	n := s.NIC(name)
-	if n == nil || n.Granted == nil || s.models[n.Network] == nil {
-		return nil
+	if n == nil || n.Granted == nil || !slices.Contains(nodesOf(n), node) {
+		return nil, nil
+	}
+	m := s.models[n.Network]
+	if m == nil {
+		return nil, fmt.Errorf("NIC %s is in network %s, which is not there", name, n.Network)
 	}
 	shares := s.failovers(name)
 	rev := max(n.Meta.Revision, s.revisionOf(fleet.KindNetwork, n.Network))
 	for _, f := range shares {
 		rev = max(rev, f.Meta.Revision)
 	}
-	var out []Document
-	for _, node := range nodesOf(n) {
-		body, err := s.models[n.Network].body(n, shares, node != n.Node)
-		if err != nil {
-			continue // never of what Put took
-		}
-		out = append(out, Document{NIC: n.Interface, Name: n.Name, Node: node, Revision: rev, Body: body})
+	body, err := m.body(n, shares, node != n.Node)
+	if err != nil {
+		return nil, fmt.Errorf("NIC %s: %w", name, err)
 	}
-	return out
+	return []Document{{Interface: n.Interface, Name: n.Name, Node: node, Revision: rev, Body: body}}, nil
 }
 
 // body writes a document with all defaults in.

@@ -52,7 +52,7 @@ func (d *draft) members(f *fleet.Failover) bool {
 
 // sharesOf are the fail-overs of a NIC with one of them as it will be.
 func (d *draft) sharesOf(name string, now *fleet.Failover) []*fleet.Failover {
-	out := slices.DeleteFunc(d.s.failovers(name), func(f *fleet.Failover) bool { return f.Name == now.Name })
+	out := slices.DeleteFunc(slices.Clone(d.s.failovers(name)), func(f *fleet.Failover) bool { return f.Name == now.Name })
 	return append(out, now)
 }
 

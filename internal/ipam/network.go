@@ -10,7 +10,7 @@ import (
 )
 
 func (d *draft) putNetwork(now *fleet.Network) {
-	m := newModel(now)
+	m := newModel(now, d.s.duid)
 	for _, p := range m.problems {
 		d.refuse(Invalid, strings.TrimSuffix("defaults."+p.Field, "."), p.Value, "format", "%s", p.Text)
 	}
@@ -46,7 +46,7 @@ func (d *draft) apart(now *fleet.Network) {
 // the documents of its NICs.
 func (d *draft) stillServes(now *fleet.Network, m *model) {
 	d.needAllOf(now.Name)
-	for _, p := range d.s.pools(now.Name) {
+	for _, p := range d.s.pools[now.Name] {
 		for _, r := range p.Ranges {
 			if !inOne(now, r) {
 				d.refuse(Conflict, "prefixes", "", "in-use", "pool %s has %s, which would be in no prefix", p.Name, r)
@@ -88,7 +88,7 @@ func inOne(n *fleet.Network, r fleet.Range) bool {
 
 func (d *draft) deleteNetwork(old *fleet.Network) {
 	d.needAllOf(old.Name)
-	for _, p := range d.s.pools(old.Name) {
+	for _, p := range d.s.pools[old.Name] {
 		d.refuse(Conflict, "", "", "in-use", "pool %s is of this network", p.Name)
 	}
 	seen := map[string]bool{}
@@ -154,7 +154,7 @@ func (d *draft) putPool(now *fleet.Pool) {
 		if !inOne(net, r) {
 			d.refuse(Invalid, at("ranges", i), r.String(), "outside-network", "not wholly in one of the prefixes of network %s", net.Name)
 		}
-		for _, other := range d.s.pools(now.Network) {
+		for _, other := range d.s.pools[now.Network] {
 			if j := slices.IndexFunc(other.Ranges, r.Overlaps); j >= 0 && other.Name != now.Name {
 				d.refuse(Conflict, at("ranges", i), r.String(), "pool-overlaps", "overlaps %s of pool %s", other.Ranges[j], other.Name)
 			}

@@ -124,16 +124,7 @@ func (d *draft) notInFailover(n *fleet.NIC, field string) {
 }
 
 // failovers are the groups that a NIC is a member of, by name.
-func (s *State) failovers(nic string) []*fleet.Failover {
-	var out []*fleet.Failover
-	for r := range s.All(fleet.KindFailover) {
-		if f, ok := r.(*fleet.Failover); ok && slices.Contains(f.Members, nic) {
-			out = append(out, f)
-		}
-	}
-	slices.SortFunc(out, func(a, b *fleet.Failover) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
+func (s *State) failovers(nic string) []*fleet.Failover { return s.groups[nic] }
 
 // open returns the network, if it is there and open to the project.
 func (d *draft) open(project, network string) *fleet.Network {

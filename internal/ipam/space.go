@@ -30,6 +30,7 @@ type space struct {
 	macs      map[nic.MAC]named
 	prefixes  map[netip.Prefix]named
 	lengths   map[int]int    // of prefixes: how many
+	owned     int64          // addresses
 	inside    map[uint64]int // by the first half of an IPv6 address: how many are owned
 }
 
@@ -59,9 +60,17 @@ func (s *space) clear(a netip.Addr) {
 	s.occupied.set(n, false, false)
 }
 
-// count keeps how many addresses each /64 has.
+// count keeps how many addresses are owned, and how many in each /64.
 func (s *space) count(a netip.Addr, was, is string) {
-	if a.Is4() || (was == "") == (is == "") {
+	if (was == "") == (is == "") {
+		return
+	}
+	if is != "" {
+		s.owned++
+	} else {
+		s.owned--
+	}
+	if a.Is4() {
 		return
 	}
 	half := number(a).hi

@@ -23,8 +23,10 @@ type State struct {
 	spaces    map[string]*space           // by network
 	nodes     map[string]map[string]named // by node: whose an interface is
 	projects  map[string]*project
-	models    map[string]*model // by network: what its NICs' documents begin with
-	plain     map[string]int64  // keys of which only the revision matters
+	models    map[string]*model            // by network: what its NICs' documents begin with
+	pools     map[string][]*pool           // by network, each list by name
+	groups    map[string][]*fleet.Failover // by member, each list by name
+	plain     map[string]int64             // keys of which only the revision matters
 	duid      string
 	revision  int64
 
@@ -56,6 +58,8 @@ func NewState() *State {
 		nodes:     map[string]map[string]named{},
 		projects:  map[string]*project{},
 		models:    map[string]*model{},
+		pools:     map[string][]*pool{},
+		groups:    map[string][]*fleet.Failover{},
 		plain:     map[string]int64{},
 		names:     []string{""},
 		symbols:   map[string]symbol{"": 0},
@@ -138,6 +142,9 @@ func (s *State) set(key string, value []byte, rev int64) error {
 	case "c":
 		if key == fleet.DUIDKey {
 			s.duid = string(value)
+			for name, m := range s.models {
+				s.models[name] = newModel(m.network, s.duid)
+			}
 		}
 	}
 	return nil
@@ -147,15 +154,11 @@ func (s *State) setResource(kind fleet.Kind, name string, value []byte, rev int6
 	if s.resources[kind] == nil {
 		return nil // of a later version
 	}
-	old := s.resources[kind][name]
-	if n, ok := old.(*fleet.NIC); ok {
-		s.forget(n)
+	if old := s.resources[kind][name]; old != nil {
+		s.forget(old)
 	}
 	if rev == 0 {
 		delete(s.resources[kind], name)
-		if kind == fleet.KindNetwork {
-			delete(s.models, name)
-		}
 		return nil
 	}
 	res, err := fleet.Load(kind, value)
@@ -168,13 +171,7 @@ func (s *State) setResource(kind fleet.Kind, name string, value []byte, rev int6
 	}
 	h.Meta.Revision = rev
 	h.Kind = kind
-	switch v := res.(type) {
-	case *fleet.NIC:
-		s.share(v)
-		s.remember(v)
-	case *fleet.Network:
-		s.models[name] = newModel(v)
-	}
+	s.remember(res)
 	s.resources[kind][h.Name] = res
 	return nil
 }
@@ -211,22 +208,52 @@ func (s *State) symbol(name string) symbol {
 	return i
 }
 
-func (s *State) remember(n *fleet.NIC) {
-	if n.VM == "" {
-		return
+// remember finds a resource again by what it belongs to.
+func (s *State) remember(res fleet.Resource) {
+	switch v := res.(type) {
+	case *fleet.NIC:
+		s.share(v)
+		if v.VM != "" {
+			p := s.project(v.Project)
+			p.vms[v.VM] = append(p.vms[v.VM], v)
+		}
+	case *fleet.Network:
+		s.models[v.Name] = newModel(v, s.duid)
+	case *fleet.Pool:
+		s.pools[v.Network] = append(slices.Clone(s.pools[v.Network]), newPool(v))
+		slices.SortFunc(s.pools[v.Network], func(a, b *pool) int { return strings.Compare(a.Name, b.Name) })
+	case *fleet.Failover:
+		for _, m := range v.Members {
+			s.groups[m] = append(slices.Clone(s.groups[m]), v)
+			slices.SortFunc(s.groups[m], func(a, b *fleet.Failover) int { return strings.Compare(a.Name, b.Name) })
+		}
 	}
-	p := s.project(n.Project)
-	p.vms[n.VM] = append(p.vms[n.VM], n)
 }
 
-func (s *State) forget(n *fleet.NIC) {
-	if n.VM == "" {
-		return
+// forget is the inverse of remember.
+func (s *State) forget(res fleet.Resource) {
+	switch v := res.(type) {
+	case *fleet.NIC:
+		if v.VM != "" {
+			without(s.project(v.Project).vms, v.VM, func(o *fleet.NIC) bool { return o == v })
+		}
+	case *fleet.Network:
+		delete(s.models, v.Name)
+	case *fleet.Pool:
+		without(s.pools, v.Network, func(o *pool) bool { return o.Pool == v })
+	case *fleet.Failover:
+		for _, m := range v.Members {
+			without(s.groups, m, func(o *fleet.Failover) bool { return o == v })
+		}
 	}
-	p := s.project(n.Project)
-	rest := slices.DeleteFunc(p.vms[n.VM], func(o *fleet.NIC) bool { return o == n })
-	if p.vms[n.VM] = rest; len(rest) == 0 {
-		delete(p.vms, n.VM)
+}
+
+// without takes one out of a list. Lists that were given away stay as they
+// are.
+func without[T any](m map[string][]T, key string, one func(T) bool) {
+	rest := slices.DeleteFunc(slices.Clone(m[key]), one)
+	if m[key] = rest; len(rest) == 0 {
+		delete(m, key)
 	}
 }
 
@@ -378,6 +405,9 @@ func (s *State) Claim(network string, a netip.Addr) (fleet.Claim, bool) {
 	}
 	return c, true
 }
+
+// DUID is the site's DHCPv6 server identifier in hex, "" if there is none.
+func (s *State) DUID() string { return s.duid }
 
 // NICs returns the names of the NICs that a node has a document of, sorted:
 // those whose node it is, and both sides of a migration.

@@ -9,28 +9,28 @@ import (
 	"github.com/berth-net/berth/internal/fleet"
 )
 
-// PoolUsage is how much of a pool is in use. MaxUint64 stands for that many
-// and more.
+// PoolUsage is how much of a pool is in use. The highest int64 stands for
+// that many and more.
 type PoolUsage struct {
 	Pool  string `json:"pool"`
-	Used  uint64 `json:"used"`
-	Held  uint64 `json:"held"` // released, and kept from others for a while
-	Total uint64 `json:"total"`
+	Used  int64  `json:"used"`
+	Held  int64  `json:"held"` // released, and kept from others for a while
+	Total int64  `json:"total"`
 }
 
-// NetworkUsage is how much of a network is in use.
-type NetworkUsage struct {
-	Used   uint64      `json:"used"`   // addresses, in pools or not
-	Shared uint64      `json:"shared"` // of those: fail-overs'
+// AddressUsage is how much of a network is in use.
+type AddressUsage struct {
+	Used   int64       `json:"used"`   // addresses, in pools or not
+	Shared int64       `json:"shared"` // of those: fail-overs'
 	Pools  []PoolUsage `json:"pools"`
 }
 
 // UsageOf counts what is in use of a network.
-func (s *State) UsageOf(network string, now time.Time) NetworkUsage {
-	var u NetworkUsage
-	pools := s.pools(network)
+func (s *State) UsageOf(network string, now time.Time) AddressUsage {
+	var u AddressUsage
+	pools := s.pools[network]
 	for _, p := range pools {
-		u.Pools = append(u.Pools, PoolUsage{Pool: p.Name, Total: size(p)})
+		u.Pools = append(u.Pools, PoolUsage{Pool: p.Name, Total: size(p.Pool)})
 	}
 	for n, h := range s.look(network).addresses {
 		owned, held := h.owner != "", h.owner == "" && h.until > now.UnixNano()
@@ -56,19 +56,30 @@ func (s *State) UsageOf(network string, now time.Time) NetworkUsage {
 	return u
 }
 
+// NetworkUsage is how many addresses of a network are in use, and how many its
+// pools have. It does not take longer the more there are.
+func (s *State) NetworkUsage(network string) (used, total int64) {
+	for _, p := range s.pools[network] {
+		n := size(p.Pool)
+		if total += n; total < 0 {
+			total = math.MaxInt64
+		}
+	}
+	return s.look(network).owned, total
+}
+
 // size is how many addresses a pool's ranges have without what is excluded.
-func size(p *fleet.Pool) uint64 {
-	total := uint64(0)
+func size(p *fleet.Pool) int64 {
+	total := int64(0)
 	for _, r := range p.Ranges {
 		n := count(r)
 		for _, x := range p.Exclude {
-			if r.Overlaps(x) && n != math.MaxUint64 {
+			if r.Overlaps(x) && n != math.MaxInt64 {
 				n -= count(fleet.Range{First: later(r.First, x.First), Last: earlier(r.Last, x.Last)})
 			}
 		}
-		var over uint64
-		if total, over = bits.Add64(total, n, 0); over != 0 {
-			return math.MaxUint64
+		if total += n; total < 0 {
+			return math.MaxInt64
 		}
 	}
 	return total
@@ -88,15 +99,15 @@ func earlier(a, b netip.Addr) netip.Addr {
 	return b
 }
 
-// count is how many addresses a range has, at most MaxUint64.
-func count(r fleet.Range) uint64 {
+// count is how many addresses a range has, at most MaxInt64.
+func count(r fleet.Range) int64 {
 	first, last := number(r.First), number(r.Last)
 	lo, borrow := bits.Sub64(last.lo, first.lo, 0)
 	hi, _ := bits.Sub64(last.hi, first.hi, borrow)
-	if hi > 0 || lo == math.MaxUint64 {
-		return math.MaxUint64
+	if hi > 0 || lo >= math.MaxInt64 {
+		return math.MaxInt64
 	}
-	return lo + 1
+	return int64(lo) + 1
 }
 
 // Dependents are the NICs whose documents are made with a resource: ask before
