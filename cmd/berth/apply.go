@@ -206,6 +206,9 @@ func (p *putter) put(ctx context.Context, r fleet.Resource) (outcome, error) {
 	return out, nil
 }
 
+// ruleNoSuch is the controller's word for a reference to nothing.
+const ruleNoSuch = "no-such"
+
 // dependsOnFresh reports whether a dry run was refused only for the want of
 // what the same files make.
 func (p *putter) dependsOnFresh(err error) bool {
@@ -214,7 +217,7 @@ func (p *putter) dependsOnFresh(err error) bool {
 		return false
 	}
 	return !slices.ContainsFunc(refused.Problem.Errors, func(m wire.Mistake) bool {
-		return !slices.ContainsFunc(p.fresh, func(r fleet.Resource) bool { return r.Header().Name == m.Value })
+		return m.Rule != ruleNoSuch || !slices.ContainsFunc(p.fresh, func(r fleet.Resource) bool { return r.Header().Name == m.Value })
 	})
 }
 

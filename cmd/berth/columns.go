@@ -42,18 +42,18 @@ func cellsOf(r fleet.Resource) []string {
 	case *fleet.Project:
 		return []string{name, quotaText(v.Quota)}
 	case *fleet.Network:
-		return []string{name, orDash(join(v.Prefixes)), words(v.Projects)}
+		return []string{name, orDash(join(v.Prefixes)), listed(v.Projects)}
 	case *fleet.Pool:
 		return []string{name, orDash(v.Network), ranges(v.Ranges), yesOrDash(v.Default)}
 	case *fleet.Node:
-		return []string{name, orDash(string(v.State)), words(v.Networks)}
+		return []string{name, orDash(string(v.State)), listed(v.Networks)}
 	case *fleet.Policy:
-		return []string{name, words(v.Projects), strconv.Itoa(len(v.Rules))}
+		return []string{name, listed(v.Projects), strconv.Itoa(len(v.Rules))}
 	case *fleet.NIC:
 		mac, addresses := grantedOf(v)
 		return []string{name, orDash(v.Project), orDash(v.Network), orDash(v.Node), orDash(v.Interface), mac, orDash(brief(addresses))}
 	case *fleet.Failover:
-		return []string{name, orDash(v.Project), orDash(v.Network), orDash(join(v.Granted)), words(v.Members)}
+		return []string{name, orDash(v.Project), orDash(v.Network), orDash(join(v.Granted)), listed(v.Members)}
 	case *fleet.Request:
 		return []string{name, orDash(v.Project), strconv.Itoa(len(v.VMs)), strconv.Itoa(countNICs(v)), lasting(v.Duration)}
 	}
@@ -64,11 +64,11 @@ func wideCellsOf(r fleet.Resource) []string {
 	var cells []string
 	switch v := r.(type) {
 	case *fleet.Project:
-		cells = []string{words(v.Roles.Admin), words(v.Roles.Member), words(v.Roles.Viewer)}
+		cells = []string{listed(v.Roles.Admin), listed(v.Roles.Member), listed(v.Roles.Viewer)}
 	case *fleet.Network:
 		cells = []string{networkKind(v), lasting(v.Hold), orDash(v.MACPrefix)}
 	case *fleet.Pool:
-		cells = []string{ranges(v.Exclude), strconv.Itoa(len(v.Fixed)), words(v.Project)}
+		cells = []string{ranges(v.Exclude), strconv.Itoa(len(v.Fixed)), listed(v.Project)}
 	case *fleet.Node:
 		cells = []string{pairs(v.Labels)}
 	case *fleet.Policy:

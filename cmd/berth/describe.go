@@ -224,7 +224,7 @@ func describeAsked(w io.Writer, n *fleet.NIC) {
 	rowIf(w, "  request", n.Request)
 	asked := "one of each default pool"
 	if len(n.Addresses) > 0 {
-		asked = words(n.Addresses)
+		asked = listed(n.Addresses)
 	}
 	row(w, "  addresses", asked)
 	if n.MAC != nil {

@@ -215,7 +215,7 @@ func (a *app) listNodes(cmd *cobra.Command, format string) error {
 	for _, n := range nodes {
 		alive := orZero(n.Status.Alive)
 		row(w, printable(n.Name), orDash(string(n.State)), a.connectedFor(n.Status), strconv.Itoa(n.Status.NICs),
-			strconv.Itoa(inForceOf(n.Status.Status)), orDash(alive.Version), words(n.Networks))
+			strconv.Itoa(inForceOf(n.Status.Status)), orDash(alive.Version), listed(n.Networks))
 	}
 	return w.Flush()
 }

@@ -159,7 +159,7 @@ func resources(ctx context.Context, c *client.Client, k fleet.Kind, q client.Que
 }
 
 // words joins what is quoted by nobody, or gives a dash.
-func words[T ~string](list []T) string {
+func listed[T ~string](list []T) string {
 	texts := make([]string, len(list))
 	for i, s := range list {
 		texts[i] = printable(string(s))

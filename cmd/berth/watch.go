@@ -60,7 +60,7 @@ func (a *app) watch(cmd *cobra.Command, args []string, from int64) error {
 		if err != nil {
 			return ended(err)
 		}
-		if err := a.printEvent(format, e); err != nil {
+		if err := a.printChange(format, e); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func ended(err error) error {
 	return fmt.Errorf("%w any more: %w", client.ErrUnreachable, err)
 }
 
-func (a *app) printEvent(format string, e client.Event) error {
+func (a *app) printChange(format string, e client.Event) error {
 	if format == "json" {
 		raw, err := json.Marshal(e)
 		if err == nil {
