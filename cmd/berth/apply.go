@@ -140,12 +140,14 @@ func (a *app) declared(files []string) ([]fleet.Resource, error) {
 	if len(all) == 0 {
 		return nil, &api.InvalidError{Detail: strings.Join(files, ", ") + ": there is no document in it"}
 	}
-	slices.SortStableFunc(all, func(x, y fleet.Resource) int { return cmp.Compare(place(x), place(y)) })
+	slices.SortStableFunc(all, func(x, y fleet.Resource) int {
+		return cmp.Compare(placeOf(x.Header().Kind), placeOf(y.Header().Kind))
+	})
 	return all, nil
 }
 
-// place is where a resource's kind is in the order of dependency.
-func place(r fleet.Resource) int { return slices.Index(fleet.Kinds(), r.Header().Kind) }
+// placeOf is where a kind is in the order of dependency.
+func placeOf(k fleet.Kind) int { return slices.Index(fleet.Kinds(), k) }
 
 // yamlFiles are those of a directory, by name, or the one file.
 func yamlFiles(name string) ([]string, error) {

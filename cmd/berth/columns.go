@@ -177,7 +177,13 @@ func lasting(d fleet.Duration) string {
 	if d == 0 || err != nil {
 		return "-"
 	}
-	return string(text)
+	short := string(text)
+	for _, zero := range []string{"0s", "0m"} { // 1h0m0s is 1h
+		if cut, found := strings.CutSuffix(short, zero); found && strings.HasSuffix(cut, map[string]string{"0s": "m", "0m": "h"}[zero]) {
+			short = cut
+		}
+	}
+	return short
 }
 
 func moment(t time.Time) string {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -110,6 +112,9 @@ func (a *app) diffMoments(cmd *cobra.Command, format string, o diffOptions) erro
 	if format != "text" {
 		return a.structured(format, d)
 	}
+	slices.SortStableFunc(d.Edits, func(x, y fleet.Edit) int {
+		return cmp.Or(cmp.Compare(placeOf(x.Kind), placeOf(y.Kind)), cmp.Compare(x.Name, y.Name))
+	})
 	return a.printEdits(format, d.Edits)
 }
 

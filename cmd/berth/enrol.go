@@ -12,9 +12,9 @@ import (
 func (a *app) enrolCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use:   "enrol URL TOKEN",
-		Short: "Make this host a node of a controller",
-		Long: `Make this host the node that a token of "berth node token" is for. A key is made here, and never leaves; the controller signs a certificate for it, after it has shown the CA that the token names. berthd notices, and needs no restart.`,
+		Use:     "enrol URL TOKEN",
+		Short:   "Make this host a node of a controller",
+		Long:    `Make this host the node that a token of "berth node token" is for. A key is made here, and never leaves; the controller signs a certificate for it, after it has shown the CA that the token names. berthd notices, and needs no restart.`,
 		Example: "  berth enrol https://head:7443 $TOKEN",
 		Args:    exactly(2, "a controller's URL and a token"),
 		RunE: func(cmd *cobra.Command, args []string) error {

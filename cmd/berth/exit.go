@@ -74,7 +74,7 @@ func (u *usageError) Unwrap() error { return u.err }
 func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
 // errNobody is how who-had says that.
-var errNobody = errors.New("not found")
+var errNobody = errors.New("nobody had it")
 
 // codes are the exit codes of the errors that somebody branches on.
 func codes() []struct {
@@ -152,7 +152,7 @@ func (a *app) report(cmd *cobra.Command, err error) {
 
 func reportOne(w io.Writer, err error) {
 	if r, ok := asRefusal(err); ok {
-		reportRefusal(w, err, r.Problem)
+		reportRefusal(w, err, r)
 		return
 	}
 	var invalid *api.InvalidError
@@ -166,33 +166,42 @@ func reportOne(w io.Writer, err error) {
 	}
 }
 
-// reportRefusal writes a controller's no: what about, why, by which rule, and
-// a line for each bad value.
-func reportRefusal(w io.Writer, err error, p wire.Problem) {
-	text := cmp.Or(p.Detail, strings.ToLower(p.Title))
-	if on, ok := errors.AsType[*aboutError](err); ok {
-		text = label(on.kind, on.name) + ": " + text
+// reportRefusal writes a controller's no: what about, field and value, why, and
+// by which rule of which policy.
+func reportRefusal(w io.Writer, err error, r *client.Error) {
+	p := r.Problem
+	on := strings.TrimSuffix(err.Error(), r.Error()) // what wraps it says about what
+	if n := len(p.Errors); n > 1 {
+		fmt.Fprintf(w, "berth: %srefused for %d reasons\n", on, n)
+		for _, m := range p.Errors {
+			fmt.Fprintf(w, "  %s\n", printable(mistakeText(m)+parenthesis(m.Rule)))
+		}
+		return
 	}
-	fmt.Fprintf(w, "berth: %s\n", printable(text))
+	text := cmp.Or(p.Detail, strings.ToLower(p.Title))
+	if len(p.Errors) == 1 {
+		text = mistakeText(p.Errors[0])
+	}
+	fmt.Fprintf(w, "berth: %s%s\n", on, printable(text))
 	if by := byRule(p.Policy, p.Rule); by != "" {
 		fmt.Fprintf(w, "  refused by %s\n", printable(by))
 	}
-	for _, m := range p.Errors {
-		fmt.Fprintf(w, "  %s\n", printable(mistakeText(m)))
-	}
 }
 
-// mistakeText is: field "value": problem (rule).
+func parenthesis(rule string) string {
+	if rule == "" {
+		return ""
+	}
+	return " (" + rule + ")"
+}
+
+// mistakeText is: field "value": problem.
 func mistakeText(m wire.Mistake) string {
-	text := m.Problem
 	switch {
 	case m.Field != "" && m.Value != "":
-		text = fmt.Sprintf("%s %q: %s", m.Field, m.Value, m.Problem)
+		return fmt.Sprintf("%s %q: %s", m.Field, m.Value, m.Problem)
 	case m.Field != "":
-		text = m.Field + ": " + m.Problem
+		return m.Field + ": " + m.Problem
 	}
-	if m.Rule != "" {
-		text += " (" + m.Rule + ")"
-	}
-	return text
+	return m.Problem
 }

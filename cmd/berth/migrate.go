@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,19 +116,23 @@ func (m *migration) abort() move {
 
 func (m *migration) run(ctx context.Context, steps []move) error {
 	for _, s := range steps {
-		w, err := s.do(ctx, client.WriteOptions{Wait: m.wait})
-		if err != nil {
-			return about(fleet.KindNIC, m.nic, fmt.Errorf("not %s: %w", s.done, err))
-		}
-		out := outcome{Kind: fleet.KindNIC, Name: m.nic, Did: s.done, Written: w}
-		if !w.Changed {
-			out.Did = "already " + s.done
-		}
-		if err := m.app.printOutcomes("text", []outcome{out}); err != nil {
+		if err := m.step(ctx, s, m.wait); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (m *migration) step(ctx context.Context, s move, wait time.Duration) error {
+	w, err := s.do(ctx, client.WriteOptions{Wait: wait})
+	if err != nil {
+		return about(fleet.KindNIC, m.nic, fmt.Errorf("not %s: %w", s.done, err))
+	}
+	out := outcome{Kind: fleet.KindNIC, Name: m.nic, Did: s.done, Written: w}
+	if !w.Changed {
+		out.Did = "already " + s.done
+	}
+	return m.app.printOutcomes("text", []outcome{out})
 }
 
 // giveUp returns a NIC that could not be prepared in time: nothing of it has
@@ -138,5 +141,8 @@ func (m *migration) giveUp(ctx context.Context, why error) error {
 	if !errors.Is(why, client.ErrTimeout) {
 		return why
 	}
-	return cmp.Or(m.run(ctx, []move{m.abort()}), why)
+	if err := m.step(ctx, m.abort(), 0); err != nil {
+		return failures{why, err}
+	}
+	return why
 }

@@ -16,9 +16,9 @@ import (
 func (a *app) whoHadCommand() *cobra.Command {
 	var at, network string
 	cmd := &cobra.Command{
-		Use:   "who-had ADDRESS",
-		Short: "Show who had an address, now, at a moment or ever",
-		Long: `Show who had an address, newest first; with --at only who had it then. A moment is a time, a day, or how long ago, such as 36h or 7d. Exits with 3 if nobody had it.`,
+		Use:     "who-had ADDRESS",
+		Short:   "Show who had an address, now, at a moment or ever",
+		Long:    `Show who had an address, newest first; with --at only who had it then. A moment is a time, a day, or how long ago, such as 36h or 7d. Exits with 3 if nobody had it.`,
 		Example: "  berth who-had 192.0.2.10 --at 2026-01-02T03:04:05Z",
 		Args:    exactly(1, "one address"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,7 +53,7 @@ func (a *app) whoHad(cmd *cobra.Command, address, network, at string) error {
 		return err
 	}
 	if len(all) == 0 {
-		return fmt.Errorf("%w: nobody had %s", errNobody, ip)
+		return fmt.Errorf("%s: %w", strings.TrimSpace(ip.String()+" "+at), errNobody)
 	}
 	if format != "table" {
 		return a.structured(format, all)
@@ -86,9 +86,9 @@ type historyOptions struct {
 func (a *app) historyCommand() *cobra.Command {
 	var o historyOptions
 	cmd := &cobra.Command{
-		Use:   "history [KIND [NAME]]",
-		Short: "Show who changed what, and when",
-		Long: `Show the changes of all resources, of those of a kind, or of one, newest first. Each change has a number, by which "berth restore" and "berth diff" know it; all that one request did has the same.`,
+		Use:               "history [KIND [NAME]]",
+		Short:             "Show who changed what, and when",
+		Long:              `Show the changes of all resources, of those of a kind, or of one, newest first. Each change has a number, by which "berth restore" and "berth diff" know it; all that one request did has the same.`,
 		Example:           "  berth history nic web-1 --patch\n  berth history --actor user:alice --from 7d",
 		Args:              perhapsKind,
 		ValidArgsFunction: a.completeKind,
@@ -205,9 +205,9 @@ type restoreOptions struct {
 func (a *app) restoreCommand() *cobra.Command {
 	var o restoreOptions
 	cmd := &cobra.Command{
-		Use:   "restore KIND NAME --to REVISION",
-		Short: "Put a resource back to what it was right after a revision",
-		Long: `Put a resource back to what it was right after a revision, also one that is deleted by now. It is decided as any other change: an address that somebody else has by now is not taken away.`,
+		Use:               "restore KIND NAME --to REVISION",
+		Short:             "Put a resource back to what it was right after a revision",
+		Long:              `Put a resource back to what it was right after a revision, also one that is deleted by now. It is decided as any other change: an address that somebody else has by now is not taken away.`,
 		Example:           "  berth restore nic web-1 --to 1200 --dry-run",
 		Args:              kindThenName,
 		ValidArgsFunction: a.completeKind,

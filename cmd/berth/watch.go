@@ -15,9 +15,9 @@ import (
 func (a *app) watchCommand() *cobra.Command {
 	var from int64
 	cmd := &cobra.Command{
-		Use:   "watch [KIND]",
-		Short: "Follow what changes at a controller, until interrupted",
-		Long: `Follow what changes at a controller, of all kinds or of one, until interrupted. With --from also what changed behind that revision, if it is not too long ago. If the controller ends, so does this, with 6; the last revision printed is where to go on, at any replica.`,
+		Use:               "watch [KIND]",
+		Short:             "Follow what changes at a controller, until interrupted",
+		Long:              `Follow what changes at a controller, of all kinds or of one, until interrupted. With --from also what changed behind that revision, if it is not too long ago. If the controller ends, so does this, with 6; the last revision printed is where to go on, at any replica.`,
 		Example:           "  berth watch nics -o json | jq -r 'select(.type == \"delete\") | .name'",
 		Args:              perhapsOneKind,
 		ValidArgsFunction: a.completeKind,
