@@ -23,13 +23,14 @@ FUZZTIME ?= 30000x
 all: build
 
 build:
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berthd ./cmd/berth
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berthd ./cmd/berth ./cmd/berth-controller
 
 PREFIX ?= /usr
 install: build
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin bin/berthd
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin bin/berthd bin/berth-controller
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/berth
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/systemd/berthd.service
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/systemd/berthd.service packaging/systemd/berth-controller.service
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d packaging/sysusers/berth-controller.conf
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)/etc/berth/nics.d
 	bin/berth man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 packaging/man/berthd.8
@@ -90,6 +91,7 @@ fuzz:
 cross:
 	GOARCH=arm64 go build -o /dev/null ./cmd/berthd
 	GOARCH=arm64 go build -o /dev/null ./cmd/berth
+	GOARCH=arm64 go build -o /dev/null ./cmd/berth-controller
 
 bench: build
 	bench/run.sh

@@ -217,14 +217,11 @@ func (f *follower) take(ctx context.Context, resp *clientv3.WatchResponse) error
 // verify compares what is known with what the members agree on. A single one
 // may be late; but if all are, the store is another, or an old copy.
 func (f *follower) verify(ctx context.Context) error {
-	_, at, err := f.store.Get(ctx, "")
+	at, err := f.store.Latest(ctx)
 	if err != nil {
 		return err
 	}
-	switch {
-	case at > f.revision:
-		f.store.wake(ctx)
-	case at < f.revision:
+	if at < f.revision {
 		f.store.log.Error("the store has gone back; reading all", "known", f.revision, "revision", at)
 		f.revision = 0
 	}

@@ -171,6 +171,22 @@ func TestFollowChunks(t *testing.T) {
 
 var errEnough = errors.New("enough")
 
+// Who asks for the latest revision has its readers brought there too.
+func TestLatest(t *testing.T) {
+	s := embedded(t)
+	commit(t, s, nil, put("a", "1"))
+	r := following(t, s)
+	r.until("a=1")
+	elsewhere, err := s.client.Put(t.Context(), "elsewhere", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, err := s.Latest(t.Context()); err != nil || at != elsewhere.Header.Revision {
+		t.Errorf("%d, %v; want %d", at, err, elsewhere.Header.Revision)
+	}
+	r.reach(elsewhere.Header.Revision)
+}
+
 // A conflict brings a reader to where the store is, though what moved it there
 // is none of the reader's keys, nor even of the store's.
 func TestFollowAfterConflict(t *testing.T) {

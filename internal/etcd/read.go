@@ -32,6 +32,21 @@ func (s *Store) Get(ctx context.Context, key string) (*Event, int64, error) {
 	return &s.events(resp.Kvs)[0], resp.Header.Revision, nil
 }
 
+// Latest is the revision of the store now: no change that anybody was told of
+// before this call is after it. A replica whose picture is older may be wrong
+// when it refuses something, or finds that nothing is to be done: no commit
+// would tell. Follow's readers are brought to the revision.
+func (s *Store) Latest(ctx context.Context) (int64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	resp, err := s.client.Get(clientv3.WithRequireLeader(ctx), s.prefix, clientv3.WithKeysOnly())
+	if err != nil {
+		return 0, fmt.Errorf("latest revision: %w", readError(err))
+	}
+	s.wake(ctx)
+	return resp.Header.Revision, nil
+}
+
 // Range reads the keys from one up to, and without, another, all at the
 // revision that is returned. An empty end is that of the store.
 func (s *Store) Range(ctx context.Context, from, to string, o RangeOptions) ([]Event, int64, error) {

@@ -268,11 +268,24 @@ func (d *draft) checkDocument(about string, n *fleet.NIC, shares []*fleet.Failov
 	_, problems := d.s.models[n.Network].parsed(n, shares)
 	for _, p := range problems {
 		if about == "" {
-			d.refuse(Invalid, fieldOf(n, p.Field), p.Value, "binding", "%s", p.Text)
+			d.refuse(Invalid, fieldOf(n, p.Field), p.Value, "binding", "%s", given(p, n.Network))
 		} else {
-			d.refuse(Conflict, about, n.Name, "binding", "%s %q: %s", p.Field, p.Value, p.Text)
+			d.refuse(Conflict, about, n.Name, "binding", "%s %q: %s", p.Field, p.Value, given(p, n.Network))
 		}
 	}
+}
+
+// inherited begins what manifest says of a value that a network gives; the
+// place in a text of our own making means nothing to anybody.
+const inherited = " (from "
+
+// given words a problem with a value that may come from the network.
+func given(p manifest.Problem, network string) string {
+	text, _, from := strings.Cut(p.Text, inherited)
+	if from {
+		text += ", which network " + network + " gives"
+	}
+	return text
 }
 
 // fieldOf is where a NIC says what its document has in a field.
@@ -308,7 +321,8 @@ func (d *draft) checkAll(now *fleet.Network, m *model) {
 		}
 		_, problems := m.parsed(n, shares)
 		for _, p := range problems {
-			d.refuse(Conflict, "defaults."+p.Field, p.Value, "in-use", "NIC %s: %s", name, p.Text)
+			text, _, _ := strings.Cut(p.Text, inherited)
+			d.refuse(Conflict, "defaults."+p.Field, p.Value, "in-use", "NIC %s: %s", name, text)
 		}
 		if len(d.refused) > 20 {
 			return

@@ -139,7 +139,7 @@ func (s *State) Delete(kind fleet.Kind, name string, opt Options) (*Change, erro
 	d := newDraft(s, opt, "delete", fleet.Head{Kind: kind, Name: name})
 	old := s.Get(kind, name)
 	if old == nil {
-		d.refuse(NotFound, "", name, "no-such", "there is no %s of this name", kind)
+		d.refuse(NotFound, "", "", "no-such", "there is no %s of this name", kind)
 		return d.finish()
 	}
 	if !d.current(&fleet.Head{Kind: kind, Name: name}) {

@@ -79,7 +79,7 @@ func (s *State) migrate(action, name string, opt Options, step func(*draft, *fle
 	d := newDraft(s, opt, action, fleet.Head{Kind: fleet.KindNIC, Name: name})
 	old := s.NIC(name)
 	if old == nil {
-		d.refuse(NotFound, "", name, "no-such", "there is no nic of this name")
+		d.refuse(NotFound, "", "", "no-such", "there is no nic of this name")
 		return nil, errors.Join(d.refused...)
 	}
 	if !d.current(&fleet.Head{Kind: fleet.KindNIC, Name: name}) {

@@ -31,7 +31,7 @@ const patience = 30 * time.Second
 
 // Options say where a controller is and who asks.
 type Options struct {
-	// URL is "https://HOST:7443", or "unix:/run/berth/controller.sock".
+	// URL is "https://HOST:7443", or "unix:/run/berth-controller/controller.sock".
 	URL string
 	// CA are the PEM certificates to trust; none: the system's.
 	CA []byte

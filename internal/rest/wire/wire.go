@@ -15,7 +15,7 @@ import (
 )
 
 // DefaultSocket is where the controller answers local operators.
-const DefaultSocket = "/run/berth/controller.sock"
+const DefaultSocket = "/run/berth-controller/controller.sock"
 
 // Limits of one request.
 const (
