@@ -266,7 +266,9 @@ func (a *app) describeStatus(w io.Writer, s *fleet.Status, wanted int64) {
 	}
 	row(w, "  revision", revision)
 	row(w, "  sources", orDash(join(s.Sources)))
-	row(w, "  checked", yesNo(s.Checked, "it can send with others' addresses"))
+	if s.State == string(api.InForce) || s.Checked {
+		row(w, "  checked", yesNo(s.Checked, "it can send with others' addresses"))
+	}
 	for _, t := range s.Answered {
 		row(w, "  answered", printable(fmt.Sprintf("%s %s at %s", t.Message, join(t.Addresses), moment(t.Time))))
 	}
