@@ -339,7 +339,6 @@ func (r *Replica) NodeStatus(ctx context.Context, node string) (wire.NodeStatus,
 	return s, nil
 }
 
-
 // Known waits until the replica has read the whole site.
 func (r *Replica) Known(ctx context.Context) error {
 	return r.until(ctx, func() bool { return r.read })

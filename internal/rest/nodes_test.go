@@ -232,6 +232,7 @@ func TestMigration(t *testing.T) {
 	if _, err := alice.Prepare(t.Context(), "a", "n2", client.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	n1.next() // of another revision
 	if n2.next(); !n2.suspended("a") || n1.suspended("a") {
 		t.Fatalf("prepared: source %s, target %s", n1.bodies["a"], n2.bodies["a"])
 	}
