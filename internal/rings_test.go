@@ -28,10 +28,11 @@ func rings() map[string]int {
 		"internal/compat": 1, "internal/compat/ini": 1,
 		"internal/compat/carry": 2, "internal/compat/iscdhcpd": 2, "internal/compat/kea": 2, "internal/compat/dnsmasq": 2, "internal/compat/libvirt": 2,
 		"internal/plan": 2, "internal/source": 2, "internal/nodelink": 2,
-		"internal/ipam":          2,
+		"internal/policy": 2, "internal/identity": 3, "internal/ipam": 2,
 		"internal/compat/nimbus": 2, "internal/compat/ganeti": 2, "internal/compat/nfdhcpd": 2, "internal/compat/statichcpd": 2, "internal/source/statichcpd": 3,
 		// The inner rooms that touch the machine: edges write with them.
 		"internal/disk": 2, "internal/sysctl": 2,
+		"internal/etcd":       3,
 		"internal/source/dir": 3, "internal/hook": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3, "internal/port": 3,
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
 		"internal/rest/wire": 2, "internal/rest/client": 3,
