@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"bytes"
+	"errors"
 	"crypto/tls"
 	"fmt"
 	"net"
