@@ -97,9 +97,8 @@ func (s *site) put(ctx context.Context, r fleet.Resource, o client.WriteOptions)
 	return w, nil
 }
 
-// together is how many NICs one request has: what etcd takes in a transaction
-// bounds it.
-const together = 1000
+// together is how many NICs one request has: a document has at most 4,096 keys.
+const together = 500
 
 // fill declares all NICs, of each node in requests of its own.
 func (s *site) fill(ctx context.Context) error {
