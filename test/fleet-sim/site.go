@@ -74,17 +74,6 @@ func (s *site) stop() error {
 	return errors.Join(err, s.berthd.stop(), s.controller.stop())
 }
 
-// load is the share of one processor that the controller takes meanwhile.
-func (s *site) load(do func() error) (float64, error) {
-	before, err := s.controller.used()
-	begin := time.Now()
-	if err = errors.Join(err, do()); err != nil {
-		return 0, err
-	}
-	after, err := s.controller.used()
-	return (after - before).Seconds() / time.Since(begin).Seconds(), err
-}
-
 func (s *site) put(ctx context.Context, r fleet.Resource, o client.WriteOptions) (client.Written, error) {
 	doc, err := json.Marshal(r)
 	if err != nil {
