@@ -30,7 +30,6 @@ type site struct {
 	controller *process
 	berthd     *process
 	api        *client.Client
-	sims       []*sim
 	simulated  *errgroup.Group
 	leave      context.CancelFunc
 	heard      chan message
@@ -113,8 +112,10 @@ func (s *site) fill(ctx context.Context) error {
 func (s *site) ground(ctx context.Context, nodes []string) error {
 	all := []fleet.Resource{
 		&fleet.Project{Head: fleet.Head{Kind: fleet.KindProject, Name: project}},
-		&fleet.Network{Head: fleet.Head{Kind: fleet.KindNetwork, Name: network}, Projects: []string{"*"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-			Defaults: map[string]any{"gateway": "10.255.255.254", "dns": []string{"10.255.255.253"}}},
+		&fleet.Network{
+			Head: fleet.Head{Kind: fleet.KindNetwork, Name: network}, Projects: []string{"*"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+			Defaults: map[string]any{"gateway": "10.255.255.254", "dns": []string{"10.255.255.253"}},
+		},
 		&fleet.Pool{Head: fleet.Head{Kind: fleet.KindPool, Name: "all"}, Network: network, Default: true, Ranges: []fleet.Range{{First: netip.MustParseAddr("10.0.0.1"), Last: netip.MustParseAddr("10.200.255.255")}}},
 	}
 	for _, n := range nodes {
