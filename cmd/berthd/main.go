@@ -27,6 +27,7 @@ import (
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/source/controller"
 	"github.com/berth-net/berth/internal/store"
 )
 
@@ -134,9 +135,10 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	remote := controller.New(filepath.Join(cfg.State, "controller"), controller.Host{Version: version, Kernel: kernelRelease()})
 	a, err := agent.New(agent.Options{
 		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
-		Sources: sources(from),
+		Sources: append(sources(from), remote),
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
 		Hooks:   hook.New(cfg.Hooks), DaemonAnswers: cfg.Answers == byDaemon,
 		Log:     log,
@@ -149,10 +151,8 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(cfg.Socket.Path), 0o755); err != nil {
-		return fmt.Errorf("make socket directory: %w", err)
-	}
-	listener, err := api.Listen(cfg.Socket.Path, os.FileMode(cfg.Socket.Mode), cfg.Socket.Group)
+	remote.Node = a
+	listener, err := cfg.Socket.listen()
 	if err != nil {
 		return err
 	}
@@ -162,6 +162,13 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return api.NewServer(a, log).Serve(ctx, listener) })
 	return g.Wait()
+}
+
+func (s *socket) listen() (*api.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(s.Path), 0o755); err != nil {
+		return nil, fmt.Errorf("make socket directory: %w", err)
+	}
+	return api.Listen(s.Path, os.FileMode(s.Mode), s.Group)
 }
 
 func closeLogged(log *slog.Logger, c io.Closer) {

@@ -82,6 +82,7 @@ type Agent struct {
 	started  time.Time
 
 	wake     chan struct{}
+	spoken   chan struct{} // a source has
 	begun    chan struct{} // closed when guests can be answered
 	begin    func()        // closes it, once
 	inbox    inbox
@@ -103,6 +104,7 @@ type Agent struct {
 	claims      map[string]claim  // by NIC: what the kernel had at the start, until all is known
 	loud        map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release     map[string]bool
+	arrivals    map[string]arrival   // by NIC: those to be announced
 	routed      map[int]route.State  // as the last pass found it
 	uplinks     map[string]string    // by name: what keeps the site from finding the NICs behind it
 	noRoutes    bool                 // the last reading found none, and none were wanted
@@ -154,6 +156,7 @@ func New(opt Options) (*Agent, error) {
 		opt:         opt,
 		started:     time.Now(),
 		wake:        make(chan struct{}, 1),
+		spoken:      make(chan struct{}, 1),
 		begun:       make(chan struct{}),
 		said:        map[string]said{},
 		requests:    make(chan request),
@@ -161,6 +164,7 @@ func New(opt Options) (*Agent, error) {
 		claims:      map[string]claim{},
 		loud:        map[string]string{},
 		release:     map[string]bool{},
+		arrivals:    map[string]arrival{},
 		inherited:   map[int]bool{},
 		carried:     map[int]bool{},
 		formers:     map[int]*nic.Binding{},
@@ -228,9 +232,11 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // Wake makes the loop look at everything again. It never blocks.
-func (a *Agent) Wake() {
+func (a *Agent) Wake() { signal(a.wake) }
+
+func signal(c chan struct{}) {
 	select {
-	case a.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -260,6 +266,11 @@ func (a *Agent) rest(ctx context.Context) bool {
 			return false
 		case <-a.wake:
 			return true
+		case <-a.spoken:
+			if a.takeUpdates() {
+				return true
+			}
+			timer.Reset(a.pause(rested))
 		case <-timer.C:
 			return true
 		case r := <-requests:

@@ -47,6 +47,7 @@ func (a *Agent) pass() {
 	a.runHooks(in, p)
 	a.watchShared(in)
 	a.settle(a.unsettled, p)
+	a.announceArrivals()
 	a.forgetSettled(in)
 	a.publish()
 	if a.sealed && a.opt.Ready != nil && len(later.nics) == 0 {
@@ -415,7 +416,7 @@ func (a *Agent) harden(steps []plan.Step) (more bool) {
 			delete(a.soft, s.Index)
 			more = true // look again: there may be others, and what is shown is read back
 		}
-		if time.Since(begin) > hardenFor || len(a.wake) > 0 || a.waiting.Load() > 0 {
+		if time.Since(begin) > hardenFor || len(a.wake)+len(a.spoken) > 0 || a.waiting.Load() > 0 {
 			break
 		}
 	}
