@@ -44,6 +44,9 @@ type result struct {
 	Kernel    times   `json:"kernel"`    // to the rule in the kernel of the real node
 	Confirmed times   `json:"confirmed"` // to the end of a request that waits for the real node
 	Busy      float64 `json:"busy_cpu"`  // of one processor, while NICs change
+
+	NodeIdle   float64 `json:"node_idle_cpu"` // of berthd on the real node
+	NodeMemory int     `json:"node_rss_kb"`
 }
 
 // times are in milliseconds.
@@ -99,11 +102,15 @@ func measure(ctx context.Context, t *task) (r result, err error) {
 		}
 		*step.took = time.Since(begin).Seconds()
 	}
-	if r.Idle, err = s.load(func() error { wait(ctx, 10*time.Second); return nil }); err != nil {
+	r.NodeIdle, err = s.berthd.load(func() (err error) {
+		r.Idle, err = s.controller.load(func() error { wait(ctx, 10*time.Second); return nil })
+		return err
+	})
+	if err != nil {
 		return r, err
 	}
-	r.Busy, err = s.load(func() error { return errors.Join(s.changeSimulated(ctx, &r), s.changeReal(ctx, &r)) })
-	r.Memory = s.controller.resident()
+	r.Busy, err = s.controller.load(func() error { return errors.Join(s.changeSimulated(ctx, &r), s.changeReal(ctx, &r)) })
+	r.Memory, r.NodeMemory = s.controller.resident(), s.berthd.resident()
 	return r, err
 }
 

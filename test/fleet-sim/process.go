@@ -65,3 +65,14 @@ func (p *process) used() (time.Duration, error) {
 	system, err2 := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * tick, errors.Join(err1, err2)
 }
+
+// load is the share of one processor that it takes meanwhile.
+func (p *process) load(do func() error) (float64, error) {
+	before, err := p.used()
+	begin := time.Now()
+	if err = errors.Join(err, do()); err != nil {
+		return 0, err
+	}
+	after, err := p.used()
+	return (after - before).Seconds() / time.Since(begin).Seconds(), err
+}

@@ -30,7 +30,6 @@ type site struct {
 	controller *process
 	berthd     *process
 	api        *client.Client
-	sims       []*sim
 	simulated  *errgroup.Group
 	leave      context.CancelFunc
 	heard      chan message
@@ -74,17 +73,6 @@ func (s *site) stop() error {
 	return errors.Join(err, s.berthd.stop(), s.controller.stop())
 }
 
-// load is the share of one processor that the controller takes meanwhile.
-func (s *site) load(do func() error) (float64, error) {
-	before, err := s.controller.used()
-	begin := time.Now()
-	if err = errors.Join(err, do()); err != nil {
-		return 0, err
-	}
-	after, err := s.controller.used()
-	return (after - before).Seconds() / time.Since(begin).Seconds(), err
-}
-
 func (s *site) put(ctx context.Context, r fleet.Resource, o client.WriteOptions) (client.Written, error) {
 	doc, err := json.Marshal(r)
 	if err != nil {
@@ -124,8 +112,10 @@ func (s *site) fill(ctx context.Context) error {
 func (s *site) ground(ctx context.Context, nodes []string) error {
 	all := []fleet.Resource{
 		&fleet.Project{Head: fleet.Head{Kind: fleet.KindProject, Name: project}},
-		&fleet.Network{Head: fleet.Head{Kind: fleet.KindNetwork, Name: network}, Projects: []string{"*"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-			Defaults: map[string]any{"gateway": "10.255.255.254", "dns": []string{"10.255.255.253"}}},
+		&fleet.Network{
+			Head: fleet.Head{Kind: fleet.KindNetwork, Name: network}, Projects: []string{"*"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+			Defaults: map[string]any{"gateway": "10.255.255.254", "dns": []string{"10.255.255.253"}},
+		},
 		&fleet.Pool{Head: fleet.Head{Kind: fleet.KindPool, Name: "all"}, Network: network, Default: true, Ranges: []fleet.Range{{First: netip.MustParseAddr("10.0.0.1"), Last: netip.MustParseAddr("10.200.255.255")}}},
 	}
 	for _, n := range nodes {
