@@ -60,7 +60,7 @@ func (s *Server) watch(c *call) (any, error) {
 	if _, _, err := s.replica.Watch(now, c.who, from); err != nil {
 		return nil, err
 	}
-	return nil, s.lines(c, func(ctx context.Context) ([][]byte, error) {
+	err := s.lines(c, func(ctx context.Context) ([][]byte, error) {
 		changes, revision, err := s.replica.Watch(ctx, c.who, from)
 		if err != nil {
 			return nil, err
@@ -79,6 +79,8 @@ func (s *Server) watch(c *call) (any, error) {
 		}
 		return out, nil
 	})
+	s.log.Debug("watch ended", "actor", c.actor(), "from", c.r.RemoteAddr, "err", err)
+	return nil, nil
 }
 
 func eventOf(ch *control.Change) wire.Event[fleet.Resource] {

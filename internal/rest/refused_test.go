@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"crypto/tls"
@@ -264,5 +265,57 @@ func TestGarbage(t *testing.T) {
 	}
 	if _, err := s.as("").Ready(t.Context()); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// Who sends slowly, or does not take what it asked for, is cut off; who only has
+// nothing to hear is not.
+func TestSlowClients(t *testing.T) {
+	s := newSite(t)
+	s.server.Hurry(20*time.Millisecond, 300*time.Millisecond, 200*time.Millisecond)
+	s.furnish()
+	dial := func(send string) *tls.Conn {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: s.ca.Pool(), MinVersion: tls.VersionTLS13})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := conn.Write([]byte(send + "Authorization: Bearer " + people["op"] + "\r\nHost: x\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	var got bytes.Buffer
+	_, _ = got.ReadFrom(dial("PUT /v1/nics/x HTTP/1.1\r\nContent-Length: 100\r\n")) // and never the body
+	if !strings.HasPrefix(got.String(), "HTTP/1.1 400") {
+		t.Errorf("a body that does not come: %q", got.String())
+	}
+	idle := dial("GET /v1/watch HTTP/1.1\r\n")
+	deaf := dial("GET /v1/watch HTTP/1.1\r\n")
+	if tcp, ok := deaf.NetConn().(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(1 << 10)
+	}
+	lines := bufio.NewReader(idle)
+	for heard := 0; heard < 40; { // empty lines, for longer than a slow client has
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("an idle watch ended: %v", err)
+		}
+		if strings.TrimSpace(line) == "" {
+			heard++
+		}
+	}
+	many := strings.Repeat("'user:somebody-with-a-long-name', ", 20000)
+	for i := range 100 { // some 60 MB, more than is on the way anywhere
+		if logHas(s.log.String(), `msg="watch ended"`, deaf.LocalAddr().String()) {
+			break
+		}
+		s.put(fleet.KindProject, fmt.Sprintf("big%d", i), "{roles: {viewer: ["+many+"]}}")
+	}
+	for !logHas(s.log.String(), `msg="watch ended"`, deaf.LocalAddr().String()) {
+		if t.Context().Err() != nil {
+			t.Fatal("a watch that nobody reads goes on")
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
