@@ -92,6 +92,11 @@ func (r *Replica) connect(ctx context.Context, st *Stream) error {
 	var revision int64
 	if err := r.until(ctx, func() bool {
 		revision = r.revision
+		select {
+		case <-st.over: // the other one says it
+			return true
+		default:
+		}
 		a, here := r.status.alive[st.node]
 		return here && a.Replica == said.Replica && a.Since.Equal(said.Since)
 	}); err != nil {

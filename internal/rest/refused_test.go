@@ -3,8 +3,8 @@ package rest_test
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
