@@ -14,7 +14,7 @@ import (
 
 // The ends of a node's stream.
 var (
-	ErrReplaced = errors.New("the node has begun another stream")
+	ErrReplaced = errors.New("the node has begun another stream, or enrolled again")
 	ErrNoNode   = errors.New("there is no such node")
 )
 
@@ -364,6 +364,16 @@ func (s *streams) closed(st *Stream) bool {
 	}
 	delete(s.nodes, st.node)
 	return true
+}
+
+// end ends a node's stream.
+func (s *streams) end(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.nodes[node]; st != nil {
+		close(st.over)
+		delete(s.nodes, node)
+	}
 }
 
 func (s *streams) of(node string) *Stream {

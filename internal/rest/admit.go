@@ -20,18 +20,28 @@ import (
 
 // admit finds out who asks.
 func (s *Server) admit(rt *route, c *call) error {
-	var err error
-	c.who, err = s.who.Identify(c.r)
-	if err != nil {
-		if rt.access == anybody {
-			return nil
-		}
+	if rt.lines && c.r.Method == http.MethodHead {
+		return refuse(http.StatusMethodNotAllowed, "HEAD is not possible here, only GET")
+	}
+	if err := s.identify(c); err != nil && rt.access != anybody {
 		return err
 	}
-	if c.who.Kind != identity.Node {
-		return nil
+	return nil
+}
+
+// identify takes the asker for who its credentials say, if they are good.
+func (s *Server) identify(c *call) error {
+	who, err := s.who.Identify(c.r)
+	if err != nil {
+		return err
 	}
-	return s.replica.Current(c.who.Name, c.r.TLS.PeerCertificates[0].NotBefore)
+	if who.Kind == identity.Node {
+		if err := s.replica.Current(who.Name, c.r.TLS.PeerCertificates[0].NotBefore); err != nil {
+			return err
+		}
+	}
+	c.who = who
+	return nil
 }
 
 // mayUse judges who may use a route at all.

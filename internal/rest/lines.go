@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/berth-net/berth/internal/control"
 	"github.com/berth-net/berth/internal/fleet"
@@ -19,7 +20,13 @@ func (s *Server) lines(c *call, next func(context.Context) ([][]byte, error)) er
 	if err := s.flush(c, nil); err != nil {
 		return err
 	}
-	for {
+	for checked := time.Now(); ; {
+		if time.Since(checked) >= s.alive {
+			checked = time.Now()
+			if err := s.identify(c); err != nil {
+				return err // what it came with is good no more
+			}
+		}
 		ctx, cancel := context.WithTimeout(c.r.Context(), s.alive)
 		lines, err := next(ctx)
 		idle := ctx.Err() != nil && c.r.Context().Err() == nil && (err == nil || errors.Is(err, context.DeadlineExceeded))

@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -207,7 +209,9 @@ func TestReplayedToken(t *testing.T) {
 func TestEnrolAgain(t *testing.T) {
 	s := newSite(t)
 	s.furnish()
-	before := s.enrol("n1")
+	n := s.node("n1")
+	before := n.client
+	n.next()
 	// Certificates say when they were made to the second.
 	for second := time.Now().Unix(); time.Now().Unix() == second; {
 		<-time.After(20 * time.Millisecond)
@@ -217,6 +221,33 @@ func TestEnrolAgain(t *testing.T) {
 		t.Errorf("the certificate of before: %v", err)
 	}
 	if _, err := after.Whoami(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// Its stream ends too, though nobody has begun another.
+	if _, err := io.ReadAll(n.lines); err != nil {
+		t.Error(err)
+	}
+}
+
+// A watch ends when what it was begun with is good no more.
+func TestRevokedWhileWatching(t *testing.T) {
+	s := newSite(t)
+	s.server.Hurry(20*time.Millisecond, time.Minute, time.Minute)
+	s.furnish()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/watch", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+people["alice"])
+	resp, err := s.http.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	defer resp.Body.Close()
+	if err := os.WriteFile(s.tokens, []byte("tokens: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil {
 		t.Error(err)
 	}
 }
