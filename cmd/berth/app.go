@@ -13,8 +13,9 @@ import (
 // app is one run: its environment and its global flags.
 type app struct {
 	env
-	socket string
-	output string
+	socket  string
+	context string
+	output  string
 }
 
 // formats is the annotation that says which values of -o a command knows, its
@@ -25,7 +26,7 @@ const formats = "formats"
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:               "berth",
-		Short:             "Ask and tell berthd about the NICs of this host",
+		Short:             "Ask and tell berthd about the NICs of this host, or a controller about those of all",
 		Long:              rootLong + "\n\n" + exitText(),
 		Args:              a.noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -44,14 +45,22 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.listCommand(), a.showCommand(), a.statusCommand(), a.eventsCommand(), a.planCommand(), a.traceCommand(), a.reasonsCommand(),
 		a.setCommand(), a.deleteCommand(), a.releaseCommand(), a.attachCommand(), a.nimbusCommand(), a.importCommand(),
-		a.ganetiCommand(), a.completionCommand(), a.versionCommand(), a.manCommand(),
+		a.ganetiCommand(),
+		a.contextCommand(), a.getCommand(), a.describeCommand(), a.watchCommand(), a.quotaCommand(), a.usageCommand(), a.whoHadCommand(),
+		a.historyCommand(), a.diffCommand(), a.applyCommand(), a.requestCommand(), a.migrateCommand(), a.restoreCommand(), a.nodeCommand(),
+		a.policyCommand(), a.exportCommand(), a.enrolCommand(),
+		a.completionCommand(), a.versionCommand(), a.manCommand(),
 	)
 	return root
 }
 
 const rootLong = `berth gives every virtual NIC of this host its fixed network identity, enforces it, and explains.
 
-This command asks the agent, berthd, over its unix socket. Who may do that is decided by the owner, group and mode of the socket. Nouns and "list", "show", "status", "events", "plan", "trace" and "reasons" only read; "set", "delete", "release" and "attach" change something. Data goes to the standard output, messages to the standard error.
+This command asks the agent, berthd, over its unix socket. Who may do that is decided by the owner, group and mode of the socket. Nouns and "list", "show", "status", "events", "plan", "trace" and "reasons" only read; "set", "delete", "release" and "attach" change something.
+
+What is about many hosts asks a controller: "get", "describe", "watch", "quota", "usage", "who-had", "history" and "diff" only read; "apply", "request", "migrate", "restore", "node", and "delete" with a kind change something. "berth context" says which controller, and who asks.
+
+Data goes to the standard output, messages to the standard error.
 
 A NIC is protected only while it is in force: a name that berthd does not manage, and a NIC that was released, are not filtered at all, and a binding with its checks off is not protected against spoofing.`
 
@@ -61,12 +70,17 @@ func (a *app) globalFlags(root *cobra.Command) {
 		socket = a.berthd
 	}
 	root.PersistentFlags().StringVar(&a.socket, "socket", socket, "berthd's socket; BERTH_SOCKET sets the default")
+	root.PersistentFlags().StringVar(&a.context, "context", a.getenv("BERTH_CONTEXT"), "the controller that is asked, see context; BERTH_CONTEXT sets the default")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "", "output format; each command says which it knows")
 	complete := func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return known(cmd), cobra.ShellCompDirectiveNoFileComp
 	}
 	// The only error is that the flag does not exist.
 	_ = root.RegisterFlagCompletionFunc("output", complete)
+	contexts := func(cmd *cobra.Command, _ []string, s string) ([]string, cobra.ShellCompDirective) {
+		return a.completeContexts(cmd, nil, s)
+	}
+	_ = root.RegisterFlagCompletionFunc("context", contexts)
 }
 
 // noSuchCommand sees what is no command, since every command has its own Args.

@@ -151,29 +151,44 @@ func stateText(n api.NIC) string {
 }
 
 func (a *app) deleteCommand() *cobra.Command {
-	var mac, address string
+	var sel selection
+	var r removal
 	cmd := &cobra.Command{
-		Use:   "delete NIC | --mac MAC | --address ADDRESS",
-		Short: "Withdraw a binding",
-		Long: `Withdraw the binding of the NIC with this name, MAC or address. An address is one of its own, or one in a prefix that is wholly its own. As long as its interface lives, the NIC is closed then: nothing passes. To let it pass unfiltered, use release.
+		Use:   "delete NIC | --mac MAC | --address ADDRESS | KIND NAME... | -f FILE",
+		Short: "Withdraw a binding, or remove a controller's resources",
+		Long: `Withdraw the binding of the NIC with this name, MAC or address from this host's berthd. An address is one of its own, or one in a prefix that is wholly its own. As long as its interface lives, the NIC is closed then: nothing passes. To let it pass unfiltered, use release.
+
+With a kind and names, or the resources in a file, remove them at the controller. What something else uses is not removed, and it is said what does.
 
 Deleting what is not there succeeds and says so.`,
-		ValidArgsFunction: a.completeNICs,
+		Example:           "  berth delete tap7\n  berth delete nic web-1\n  berth delete request cluster",
+		ValidArgsFunction: a.completeDelete,
 		Args: func(_ *cobra.Command, args []string) error {
-			return checkSelection(args, mac, address)
+			if r.asked(args) {
+				return r.check(args, sel)
+			}
+			return checkSelection(args, sel.mac, sel.address, r.dryRun)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.delete(cmd, append(args, "")[0], selection{mac, address})
+			if r.asked(args) {
+				return a.remove(cmd, args, r)
+			}
+			return a.delete(cmd, append(args, "")[0], sel)
 		},
 	}
-	cmd.Flags().StringVar(&mac, "mac", "", "the NIC with this MAC address")
-	cmd.Flags().StringVar(&address, "address", "", "the NIC with this IP address, of either family")
+	cmd.Flags().StringVar(&sel.mac, "mac", "", "the NIC with this MAC address")
+	cmd.Flags().StringVar(&sel.address, "address", "", "the NIC with this IP address, of either family")
+	filesFlag(cmd, &r.files)
+	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "at a controller: decide, and remove nothing")
 	return withFormats(cmd, "text", "json", "yaml")
 }
 
 type selection struct{ mac, address string }
 
-func checkSelection(args []string, mac, address string) error {
+func checkSelection(args []string, mac, address string, dryRun bool) error {
+	if dryRun {
+		return usage("--dry-run is for a controller's resources")
+	}
 	given := len(args)
 	for _, s := range []string{mac, address} {
 		if s != "" {

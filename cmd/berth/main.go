@@ -1,7 +1,8 @@
-// Command berth is the command line: it asks a node's berthd over its socket
-// and prints. docs/cli.md is its manual.
+// Command berth is the command line: it asks a node's berthd over its socket,
+// or a controller over HTTP, and prints. docs/cli.md is its manual.
 //
-// Not here: any decision about a NIC; documents pass through as bytes.
+// Not here: any decision about a NIC. What is for berthd passes through as
+// bytes; what is for a controller is only checked for what it is.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-net/berth/internal/api"
+	"github.com/berth-net/berth/internal/rest/wire"
 )
 
 // env is everything the command takes from the process it runs in.
@@ -25,18 +27,20 @@ type env struct {
 	now            func() time.Time
 	terminal       bool   // stdout is one
 	berthd         string // socket of the host's berthd, whatever the caller says
+	controller     string // socket of the host's controller
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], env{
-		stdin:    os.Stdin,
-		stdout:   os.Stdout,
-		stderr:   os.Stderr,
-		getenv:   os.Getenv,
-		now:      time.Now,
-		terminal: isTerminal(os.Stdout),
-		berthd:   api.DefaultSocket,
+		stdin:      os.Stdin,
+		stdout:     os.Stdout,
+		stderr:     os.Stderr,
+		getenv:     os.Getenv,
+		now:        time.Now,
+		terminal:   isTerminal(os.Stdout),
+		berthd:     api.DefaultSocket,
+		controller: wire.DefaultSocket,
 	})
 	stop()
 	os.Exit(code)
