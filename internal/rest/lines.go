@@ -52,7 +52,13 @@ func (s *Server) flush(c *call, lines [][]byte) error {
 			return err
 		}
 	}
-	return http.NewResponseController(c.w).Flush()
+	rc := http.NewResponseController(c.w)
+	if err := rc.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 would end the stream at the deadline though nothing is to be written:
+	// a set of which there are many before it takes its time.
+	return rc.SetWriteDeadline(time.Time{})
 }
 
 // watch says changes of resources behind a revision.

@@ -303,7 +303,7 @@ func TestGarbage(t *testing.T) {
 // nothing to hear is not.
 func TestSlowClients(t *testing.T) {
 	s := newSite(t)
-	s.server.Hurry(20*time.Millisecond, 300*time.Millisecond, 200*time.Millisecond)
+	s.server.Hurry(20*time.Millisecond, time.Second, 2*time.Second)
 	s.furnish()
 	dial := func(send string) *tls.Conn {
 		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: s.ca.Pool(), MinVersion: tls.VersionTLS13})
@@ -327,7 +327,7 @@ func TestSlowClients(t *testing.T) {
 		_ = tcp.SetReadBuffer(1 << 10)
 	}
 	lines := bufio.NewReader(idle)
-	for heard := 0; heard < 40; { // empty lines, for longer than a slow client has
+	for heard := 0; heard < 100; { // empty lines, for longer than a slow client has
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			t.Fatalf("an idle watch ended: %v", err)

@@ -146,8 +146,9 @@ type call struct {
 
 func (s *Server) wrap(rt *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		// A write deadline for the whole server would end waits and streams.
-		s.deadline(w, s.slow)
+		// A write deadline for the whole server would end waits and streams. HTTP/2
+		// gives a request up when it has passed, also before anything is written.
+		s.deadline(w, s.body+workTime+s.slow)
 		c := &call{w: w, r: r}
 		answer, err := s.answer(rt, c)
 		switch {
