@@ -169,6 +169,9 @@ func (a *app) status(st api.Status) error {
 	row(w, "nics", nicCounts(st.NICs))
 	for _, s := range st.Sources {
 		row(w, "source", fmt.Sprintf("%s %s: %d bindings, generation %d, read %s", printable(s.Name), printable(s.Path), s.Bindings, s.Generation, stamp(s.Read)))
+		if s.State != "" {
+			row(w, "  state", printable(s.State))
+		}
 		for _, r := range s.Rejected {
 			row(w, "  rejected", printable(r))
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/source/controller"
 	"github.com/berth-net/berth/internal/store"
 )
 
@@ -134,9 +135,11 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	remote := controller.New(filepath.Join(cfg.State, "controller"))
+	remote.Version, remote.Kernel = version, kernelRelease()
 	a, err := agent.New(agent.Options{
 		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
-		Sources: sources(from),
+		Sources: append(sources(from), remote),
 		Policy:  plan.Policy{Closed: cfg.Closed, Deny: cfg.Deny, Allow: cfg.Allow},
 		Hooks:   hook.New(cfg.Hooks), DaemonAnswers: cfg.Answers == byDaemon,
 		Log:     log,
@@ -149,6 +152,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	remote.Node = a
 	if err := os.MkdirAll(filepath.Dir(cfg.Socket.Path), 0o755); err != nil {
 		return fmt.Errorf("make socket directory: %w", err)
 	}

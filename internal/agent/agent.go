@@ -82,6 +82,7 @@ type Agent struct {
 	started  time.Time
 
 	wake     chan struct{}
+	spoken   chan struct{} // a source has
 	begun    chan struct{} // closed when guests can be answered
 	begin    func()        // closes it, once
 	inbox    inbox
@@ -154,6 +155,7 @@ func New(opt Options) (*Agent, error) {
 		opt:         opt,
 		started:     time.Now(),
 		wake:        make(chan struct{}, 1),
+		spoken:      make(chan struct{}, 1),
 		begun:       make(chan struct{}),
 		said:        map[string]said{},
 		requests:    make(chan request),
@@ -228,9 +230,11 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // Wake makes the loop look at everything again. It never blocks.
-func (a *Agent) Wake() {
+func (a *Agent) Wake() { signal(a.wake) }
+
+func signal(c chan struct{}) {
 	select {
-	case a.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -260,6 +264,11 @@ func (a *Agent) rest(ctx context.Context) bool {
 			return false
 		case <-a.wake:
 			return true
+		case <-a.spoken:
+			if a.takeUpdates() {
+				return true
+			}
+			timer.Reset(a.pause(rested))
 		case <-timer.C:
 			return true
 		case r := <-requests:

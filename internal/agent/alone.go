@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -10,12 +11,81 @@ import (
 	"github.com/berth-net/berth/internal/hook"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/source"
 	"github.com/berth-net/berth/internal/table"
 )
 
-// A change of one NIC by the socket that nobody else has to do with is made
-// alone: what it costs does not depend on how many bindings and links there
-// are. Everything else takes a merge of all and a pass over all.
+// A change of one NIC by the socket, or by a source that changes one at a time,
+// that nobody else has to do with is made alone: what it costs does not depend on
+// how many bindings and links there are. Everything else takes a merge of all and
+// a pass over all.
+
+// mostAlone is how many changes of one update are made alone: more cost no more
+// together.
+const mostAlone = 64
+
+// takeAlone makes what differs between two updates of a source alone; false
+// where something is left that only a merge can do.
+func (a *Agent) takeAlone(old, now *source.Update) bool {
+	if old.Generation == 0 || a.news || len(old.Bindings)+len(now.Bindings) > 0 || !maps.Equal(old.Stale, now.Stale) ||
+		!maps.Equal(broken(old.Problems, nil), broken(now.Problems, nil)) {
+		return false
+	}
+	list, few := changes(old.Refs, now.Refs)
+	if !few {
+		return false
+	}
+	for _, c := range list {
+		if !a.changeAlone(c) {
+			return false
+		}
+	}
+	if len(list) == 0 {
+		a.publish() // nothing but how the source is
+	}
+	return true
+}
+
+// change is one NIC's, nil for none.
+type change struct{ was, now *nic.Binding }
+
+// changes compares two lists by NIC; few is false if there are too many.
+func changes(old, now []*nic.Binding) (list []change, few bool) {
+	for len(old)+len(now) > 0 && len(list) <= mostAlone {
+		switch {
+		case len(now) == 0 || len(old) > 0 && old[0].NIC < now[0].NIC:
+			list, old = append(list, change{was: old[0]}), old[1:]
+		case len(old) == 0 || now[0].NIC < old[0].NIC:
+			list, now = append(list, change{now: now[0]}), now[1:]
+		default:
+			if old[0] != now[0] {
+				list = append(list, change{old[0], now[0]})
+			}
+			old, now = old[1:], now[1:]
+		}
+	}
+	return list, len(list) <= mostAlone
+}
+
+// changeAlone makes one change of a source; false if nothing has been done.
+func (a *Agent) changeAlone(c change) bool {
+	b := cmp.Or(c.now, c.was)
+	old := a.wants.nic(b.NIC)
+	if bindingOf(old) != c.was {
+		return false // another's, or not yet decided
+	}
+	in, ok := a.lookAlone(b.NIC, old, c.now)
+	if !ok || !a.lane.Swap(c.was, c.now) {
+		return false
+	}
+	var want *plan.Want
+	if c.now != nil {
+		want = plan.NewWant(table.Entry{Binding: c.now}, nil)
+	}
+	a.passAlone(in, b.NIC, want)
+	a.tellSource(b.NIC, old, want)
+	return true
+}
 
 // setAlone puts a binding in force; done is false where that is not for it to
 // do, and nothing has been done. The guest may have its first answer before the
@@ -23,7 +93,7 @@ import (
 // before.
 func (a *Agent) setAlone(ctx context.Context, b *nic.Binding) (p plan.Plan, done bool, err error) {
 	old := a.wants.nic(b.NIC)
-	if old != nil && old.Answer == b.Digest() {
+	if old != nil && (old.Answer == b.Digest() || old.Binding.Origin.Source != socket) {
 		return p, false, nil
 	}
 	in, ok := a.lookAlone(b.NIC, old, b)
@@ -65,7 +135,7 @@ func (a *Agent) keepAlone(in plan.Input, old *plan.Want, b *nic.Binding) (p plan
 // deleteAlone takes a binding away that the store has forgotten.
 func (a *Agent) deleteAlone(name string) (done bool) {
 	old := a.wants.nic(name)
-	if old == nil {
+	if old == nil || old.Binding.Origin.Source != socket {
 		return false
 	}
 	in, ok := a.lookAlone(name, old, nil)
@@ -90,7 +160,7 @@ func bindingOf(w *plan.Want) *nic.Binding {
 func (a *Agent) lookAlone(name string, old *plan.Want, now *nic.Binding) (in plan.Input, ok bool) {
 	_, refused := a.wants.refused.Get(name)
 	switch {
-	case !a.sealed, !a.free, a.lockError != "", refused, !mayBeAlone(bindingOf(old)), !mayBeAlone(now):
+	case !a.sealed, !a.free, a.lockError != "", refused, !a.mayBeAlone(bindingOf(old)), !a.mayBeAlone(now):
 		return in, false
 	case a.opt.Hooks.Has(hook.PreUp), a.opt.Hooks.Has(hook.PreChange):
 		return in, false
@@ -116,9 +186,11 @@ func (a *Agent) lookAlone(name string, old *plan.Want, now *nic.Binding) (in pla
 }
 
 // mayBeAlone reports whether a binding concerns nothing but its own NIC. It is
-// the socket's: of what others declare, the files tell.
-func mayBeAlone(b *nic.Binding) bool {
-	return b == nil || b.Origin.Source == socket && !b.Routed && len(b.Shared) == 0
+// the socket's, or of a source that changes one at a time: of what others
+// declare, the files tell.
+func (a *Agent) mayBeAlone(b *nic.Binding) bool {
+	return b == nil || !b.Routed && len(b.Shared) == 0 &&
+		(b.Origin.Source == socket || len(a.said[b.Origin.Source].Refs) > 0)
 }
 
 // isInstalled reports whether anything is installed for a NIC that has no link.

@@ -65,7 +65,7 @@ func (a *Agent) sources(v *view) []api.Source {
 	for _, from := range a.opt.Sources {
 		u := v.said[from.Name()]
 		all = append(all, api.Source{
-			Name: from.Name(), Path: u.Path, Generation: u.Generation, Bindings: len(u.Bindings), Read: u.at,
+			Name: from.Name(), Path: u.Path, Generation: u.Generation, Bindings: u.Len(), State: u.State, Read: u.at,
 			Rejected: messages(u.Problems),
 		})
 	}

@@ -415,7 +415,7 @@ func (a *Agent) harden(steps []plan.Step) (more bool) {
 			delete(a.soft, s.Index)
 			more = true // look again: there may be others, and what is shown is read back
 		}
-		if time.Since(begin) > hardenFor || len(a.wake) > 0 || a.waiting.Load() > 0 {
+		if time.Since(begin) > hardenFor || len(a.wake)+len(a.spoken) > 0 || a.waiting.Load() > 0 {
 			break
 		}
 	}

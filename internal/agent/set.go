@@ -12,6 +12,7 @@ import (
 	"github.com/berth-net/berth/internal/manifest"
 	"github.com/berth-net/berth/internal/nic"
 	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/source"
 	"github.com/berth-net/berth/internal/table"
 )
 
@@ -197,10 +198,8 @@ func (a *Agent) notMine(name string) error {
 func (a *Agent) declared(name string) (where string, ok bool) {
 	for _, from := range a.opt.Sources {
 		u := a.said[from.Name()]
-		for _, b := range u.Bindings {
-			if b.NIC == name {
-				return fmt.Sprintf("%s:%d", b.Origin.File, b.Origin.Line), true
-			}
+		if b := declaredIn(&u.Update, name); b != nil {
+			return fmt.Sprintf("%s:%d", b.Origin.File, b.Origin.Line), true
 		}
 		for _, p := range u.Problems {
 			if p.NIC == name {
@@ -209,6 +208,20 @@ func (a *Agent) declared(name string) (where string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+func declaredIn(u *source.Update, name string) *nic.Binding {
+	for i := range u.Bindings {
+		if u.Bindings[i].NIC == name {
+			return &u.Bindings[i]
+		}
+	}
+	for _, b := range u.Refs {
+		if b.NIC == name {
+			return b
+		}
+	}
+	return nil
 }
 
 // Release implements api.Changer.

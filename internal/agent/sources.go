@@ -55,11 +55,12 @@ func (b *inbox) take() map[string]said {
 // hear is called by the sources, from their own goroutines.
 func (a *Agent) hear(u source.Update) {
 	a.inbox.put(said{u, time.Now()})
-	a.Wake()
+	signal(a.spoken)
 }
 
-// takeUpdates takes what the sources have published since the last pass.
-func (a *Agent) takeUpdates() {
+// takeUpdates takes what the sources have published since it was called last. It
+// reports whether that leaves anything for a pass to do.
+func (a *Agent) takeUpdates() (more bool) {
 	changed := false
 	for name, s := range a.inbox.take() {
 		old := a.said[name]
@@ -67,20 +68,29 @@ func (a *Agent) takeUpdates() {
 		if s.Generation == old.Generation {
 			continue
 		}
-		changed = true
 		a.tellProblems(name, newProblems(old.Problems, s.Problems), s.at)
-		notes, more := first(newProblems(old.Warnings, s.Warnings))
-		for _, p := range notes {
-			a.opt.Log.Warn("binding", "source", name, "nic", p.NIC, "note", p)
+		a.tellNotes(name, newProblems(old.Warnings, s.Warnings))
+		if s.State != old.State {
+			a.opt.Log.Info("source", "source", name, "state", s.State)
 		}
-		if more > 0 {
-			a.opt.Log.Warn("bindings have further notes", "source", name, "count", more)
-		}
+		changed = !a.takeAlone(&old.Update, &s.Update) || changed
 	}
 	a.news = a.news || changed
 	if a.news && a.heard() {
 		a.news, a.sealed = false, a.allSpoke()
 		a.merge()
+		return true
+	}
+	return a.news
+}
+
+func (a *Agent) tellNotes(name string, fresh []manifest.Problem) {
+	list, more := first(fresh)
+	for _, p := range list {
+		a.opt.Log.Warn("binding", "source", name, "nic", p.NIC, "note", p)
+	}
+	if more > 0 {
+		a.opt.Log.Warn("bindings have further notes", "source", name, "count", more)
 	}
 }
 
@@ -225,7 +235,7 @@ func (a *Agent) rank(b *nic.Binding) int {
 }
 
 func asUpdate(u source.Update) table.Update {
-	t := table.Update{Source: u.Source, Bindings: u.Bindings, Stale: map[string]string{}}
+	t := table.Update{Source: u.Source, Bindings: u.Bindings, Refs: u.Refs, Stale: map[string]string{}}
 	for name, p := range u.Stale {
 		t.Stale[name] = p.Error()
 	}

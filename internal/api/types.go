@@ -40,7 +40,7 @@ type NIC struct {
 	Delegated []netip.Prefix `json:"delegated,omitempty"`
 	Shared    []Shared       `json:"shared,omitempty"`
 	Network   string         `json:"network,omitempty"`
-	Source    string         `json:"source,omitempty"` // "dir", "nfdhcpd", "statichcpd", "socket"
+	Source    string         `json:"source,omitempty"` // "dir", "nfdhcpd", "statichcpd", "controller", "socket"
 	File      string         `json:"file,omitempty"`
 	Line      int            `json:"line,omitempty"`
 	// Binding is the declared binding in the file format's keys, defaults filled in.
@@ -130,6 +130,7 @@ type Source struct {
 	Path       string    `json:"path"`
 	Generation uint64    `json:"generation"`
 	Bindings   int       `json:"bindings"`
+	State      string    `json:"state,omitempty"`    // how it is connected, of a source that can be not
 	Rejected   []string  `json:"rejected,omitempty"` // file:line:column: field value: problem
 	Read       time.Time `json:"read"`
 }

@@ -189,8 +189,8 @@ func (s *Source) serve(c *credentials) nodelink.Position {
 		s.set.mirror = nodelink.NewMirror(c.node)
 	}
 	at := s.set.mirror.Position()
-	if s.lost {
-		at.Generation, at.Digest = 0, ""
+	if s.lost || at.Generation == 0 {
+		at.Generation, at.Digest = 0, "" // everything
 	}
 	return at
 }
