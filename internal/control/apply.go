@@ -198,6 +198,9 @@ func (r *Replica) plan(who identity.Identity, a *Action, at time.Time) (*ipam.Ch
 	}
 	switch a.Verb {
 	case Put, Restore:
+		if err := compiles(a.Resource); err != nil {
+			return nil, err
+		}
 		return r.state.Put(a.Resource, opt)
 	case Delete:
 		return r.state.Delete(a.Kind, a.Name, opt)

@@ -50,7 +50,6 @@ type Replica struct {
 	streams *streams
 	alive   *liveness
 	recent  *recent
-	counted counted
 
 	mu sync.RWMutex // of all below
 	picture
@@ -69,7 +68,7 @@ func New(o Options) *Replica {
 	r := &Replica{
 		store: o.Store, ca: o.CA, log: o.Log, opts: o, now: o.Now,
 		turn: make(chan struct{}, 1), streams: newStreams(),
-		recent: newRecent(), counted: counted{networks: map[string]count{}}, moved: make(chan struct{}),
+		recent: newRecent(), moved: make(chan struct{}),
 	}
 	r.alive = newLiveness(&r.opts)
 	r.picture = newPicture()

@@ -127,7 +127,7 @@ func (r *Replica) enrolledAs(issued pki.Issued) wire.Enrolled {
 	defer r.mu.RUnlock()
 	return wire.Enrolled{
 		Certificate: string(issued.PEM), CA: string(r.ca.PEM()), Expires: issued.Expires,
-		DUID: r.duid, Controllers: append([]string{}, r.opts.URLs...),
+		DUID: r.state.DUID(), Controllers: append([]string{}, r.opts.URLs...),
 	}
 }
 

@@ -36,7 +36,6 @@ type picture struct {
 	status   *statuses
 	enrolled map[string]pki.Enrolment
 	site     Site
-	duid     string
 	policies *policy.Set
 	broken   error // why the policies cannot be asked: then nothing is allowed
 }
@@ -58,8 +57,6 @@ func (p *picture) set(e etcd.Event) error {
 		return json.Unmarshal(e.Value, &p.site)
 	case strings.HasPrefix(e.Key, enrolledKeys):
 		return p.setEnrolled(strings.TrimPrefix(e.Key, enrolledKeys), e)
-	case e.Key == fleet.DUIDKey:
-		p.duid = string(e.Value)
 	}
 	return p.setState(e)
 }

@@ -2,12 +2,15 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/identity"
+	"github.com/berth-net/berth/internal/ipam"
 	"github.com/berth-net/berth/internal/policy"
 )
 
@@ -98,6 +101,23 @@ func (r *Replica) permit(who identity.Identity, a *Action, at time.Time) (*fleet
 	return d, nil
 }
 
+// compiles refuses a policy that could not be asked.
+func compiles(res fleet.Resource) error {
+	p, ok := res.(*fleet.Policy)
+	if !ok {
+		return nil
+	}
+	_, err := policy.Compile([]fleet.Policy{*p})
+	if err == nil {
+		return nil
+	}
+	var refusals []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		refusals = append(refusals, &ipam.Refusal{Class: ipam.Invalid, Kind: fleet.KindPolicy, Name: p.Name, Field: "rules", Rule: "expression", Text: line})
+	}
+	return errors.Join(refusals...)
+}
+
 // input is what policies are asked about: whatever is as it was before is not
 // asked for again.
 func (r *Replica) input(who identity.Identity, a *Action, at time.Time) (policy.Input, bool) {
@@ -154,7 +174,8 @@ func (r *Replica) usageWithout(old fleet.Resource, project string, req policy.Re
 		for j := range req.VMs[i].NICs {
 			network := req.VMs[i].NICs[j].Network
 			if _, done := u.Networks[network]; !done {
-				u.Networks[network] = r.networkUsage(network)
+				used, total := r.state.NetworkUsage(network)
+				u.Networks[network] = policy.NetworkUsage{Used: used, Total: total}
 			}
 		}
 	}

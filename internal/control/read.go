@@ -278,13 +278,12 @@ func (r *Replica) NICStatus(ctx context.Context, n *fleet.NIC) (wire.NICStatus, 
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for _, d := range r.state.Document(n.Name) {
-		if d.Node == n.Node {
-			b := r.status.of(d.Node, n.Name)
-			s.Revision, s.InForce = d.Revision, b != nil && b.Revision >= d.Revision && b.State == inForce
-		}
+	docs, err := r.state.Document(n.Node, n.Name)
+	for _, d := range docs {
+		b := r.status.of(n.Node, n.Name)
+		s.Revision, s.InForce = d.Revision, b != nil && b.Revision >= d.Revision && b.State == inForce
 	}
-	return s, nil
+	return s, err
 }
 
 // NICsOf are the names of the NICs that a resource is about.

@@ -151,18 +151,15 @@ func (r *Replica) news(rep *nodelink.Report) ([]fleet.Put, error) {
 
 // forgotten are the keys of NICs that the node no longer has.
 func (r *Replica) forgotten(rep *nodelink.Report) []string {
-	if !rep.Full {
-		return nil
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
 	said := map[string]bool{}
 	for i := range rep.NICs {
 		said[rep.NICs[i].NIC] = true
 	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	var keys []string
 	for nic := range r.status.nodes[rep.Node] {
-		if !said[nic] || !r.isOn(nic, rep.Node) {
+		if rep.Full && !said[nic] || !r.isOn(nic, rep.Node) {
 			keys = append(keys, fleet.StatusKey(rep.Node, nic))
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/berth-net/berth/internal/fleet"
-	"github.com/berth-net/berth/internal/ipam"
 	"github.com/berth-net/berth/internal/nodelink"
 )
 
@@ -147,9 +146,9 @@ func (st *Stream) message() (*nodelink.Message, error) {
 	case node.State == fleet.NodeDisabled:
 		return nil, nil // it keeps what it has; when it is enabled, everything is looked at
 	case all:
-		return st.full()
+		return st.full(), nil
 	default:
-		return st.part(dirty)
+		return st.sayChange(st.difference(dirty)), nil
 	}
 }
 
@@ -171,38 +170,29 @@ func (st *Stream) take() (all bool, dirty map[string]struct{}) {
 
 // full looks at everything. The first time it says everything, unless that is
 // what the node says it has.
-func (st *Stream) full() (*nodelink.Message, error) {
-	docs, err := st.documents(st.replica.state.Documents(st.node))
-	if err != nil {
-		return nil, err
+func (st *Stream) full() *nodelink.Message {
+	names := st.replica.state.NICs(st.node)
+	dirty := make(map[string]struct{}, len(names)+len(st.where))
+	for _, name := range names {
+		dirty[name] = struct{}{}
 	}
-	before := st.has
-	st.has, st.where, st.sum = make(map[string]told, len(docs)), make(map[string]string, len(docs)), nodelink.Sum{}
-	var changed []nodelink.Document
-	for i := range docs {
-		if now := st.put(&docs[i]); before[docs[i].NIC] != now {
-			changed = append(changed, docs[i])
-		}
+	for name := range st.where {
+		dirty[name] = struct{}{}
 	}
-	if !st.told {
-		st.told = true
-		msg := st.say()
-		if msg.Digest != st.at.Digest {
-			msg.Full, msg.Set = true, docs
-		}
-		return msg, nil
+	changed, gone := st.difference(dirty)
+	if st.told {
+		return st.sayChange(changed, gone)
 	}
-	var gone []string
-	for nic := range before {
-		if _, still := st.has[nic]; !still {
-			gone = append(gone, nic)
-		}
+	st.told = true
+	msg := st.say()
+	if st.at.Generation == 0 || msg.Digest != st.at.Digest {
+		msg.Full, msg.Set = true, changed
 	}
-	return st.sayChange(changed, gone), nil
+	return msg
 }
 
-// part looks at the NICs of these names.
-func (st *Stream) part(dirty map[string]struct{}) (*nodelink.Message, error) {
+// difference looks at the NICs of these names, and takes in what has changed.
+func (st *Stream) difference(dirty map[string]struct{}) (changed []nodelink.Document, gone []string) {
 	left := map[string]told{}
 	for name := range dirty {
 		if nic, had := st.where[name]; had {
@@ -210,21 +200,47 @@ func (st *Stream) part(dirty map[string]struct{}) (*nodelink.Message, error) {
 			st.drop(name, nic)
 		}
 	}
-	var changed []nodelink.Document
 	for _, name := range slices.Sorted(maps.Keys(dirty)) {
-		docs, err := st.documents(st.replica.state.Document(name))
+		doc, err := st.document(name)
 		if err != nil {
-			return nil, err
+			st.keep(name, left, err)
 		}
-		for i := range docs {
-			before, had := left[docs[i].NIC]
-			delete(left, docs[i].NIC)
-			if now := st.put(&docs[i]); !had || now != before {
-				changed = append(changed, docs[i])
-			}
+		if doc == nil {
+			continue
+		}
+		before, had := left[doc.NIC]
+		delete(left, doc.NIC)
+		if now := st.put(doc); !had || now != before {
+			changed = append(changed, *doc)
 		}
 	}
-	return st.sayChange(changed, slices.Collect(maps.Keys(left))), nil
+	return changed, slices.Sorted(maps.Keys(left))
+}
+
+// document is what the node is told of a NIC; nil: nothing.
+func (st *Stream) document(name string) (*nodelink.Document, error) {
+	docs, err := st.replica.state.Document(st.node, name)
+	if err != nil || len(docs) == 0 {
+		return nil, err
+	}
+	d, err := nodelink.NewDocument(docs[0].Interface, docs[0].Name, docs[0].Revision, docs[0].Body)
+	if err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+// keep leaves the node what it was told of a NIC of which nothing else can be
+// told: the mistake is the controller's, and one NIC's.
+func (st *Stream) keep(name string, left map[string]told, err error) {
+	st.replica.log.Error("a NIC's document cannot be made", "nic", name, "node", st.node, "err", err)
+	for nic, t := range left {
+		if t.name == name {
+			st.has[nic], st.where[name] = t, nic
+			st.sum.Toggle(t.sum)
+			delete(left, nic)
+		}
+	}
 }
 
 func (st *Stream) put(d *nodelink.Document) told {
@@ -252,26 +268,9 @@ func (st *Stream) sayChange(changed []nodelink.Document, gone []string) *nodelin
 	if len(changed) == 0 && len(gone) == 0 {
 		return nil
 	}
-	slices.Sort(gone)
 	msg := st.say()
 	msg.Set, msg.Gone = changed, gone
 	return msg
-}
-
-// documents gives those of the node the form in which they are sent.
-func (st *Stream) documents(all []ipam.Document) ([]nodelink.Document, error) {
-	out := make([]nodelink.Document, 0, len(all))
-	for i := range all {
-		if all[i].Node != st.node {
-			continue
-		}
-		d, err := nodelink.NewDocument(all[i].NIC, all[i].Name, all[i].Revision, all[i].Body)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, nil
 }
 
 // touch has a NIC looked at.

@@ -69,14 +69,9 @@ func readMatch(rt *route, r *http.Request) (int64, error) {
 
 // readBody reads what the route takes, within its limit and in good time.
 func readBody(rt *route, c *call) ([]byte, error) {
-	limit := rt.limit
-	if limit == 0 {
-		limit = wire.MaxBody
-	}
 	rc := http.NewResponseController(c.w)
-	// More time for more, but never longer than one that sends slowly is worth.
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTime * time.Duration(1+limit/(16<<20))))
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, wire.MaxBody))
 	// Without a deadline again: the server reads on to notice a client that
 	// goes away, and would take the deadline for that.
 	_ = rc.SetReadDeadline(time.Time{})
@@ -84,7 +79,7 @@ func readBody(rt *route, c *call) ([]byte, error) {
 	empty := len(bytes.TrimSpace(body)) == 0
 	switch {
 	case errors.As(err, &tooLong):
-		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", limit)
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", wire.MaxBody)
 	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "read the body: %v", err)
 	case rt.body == nil && !empty && string(bytes.TrimSpace(body)) != "{}":

@@ -29,7 +29,6 @@ type route struct {
 	query        []param
 	matches      bool         // it knows If-Match
 	body         reflect.Type // nil: none
-	limit        int64        // of the body in bytes; 0: wire.MaxBody
 	yaml         bool         // also as YAML
 	answer       reflect.Type
 	lines        bool // it answers with JSON lines, without an end
@@ -77,7 +76,7 @@ func nodeRoutes() []route {
 			query:  []param{{"generation", number, false, "of the set that the node has"}, {"digest", text, false, "of that set; none: it has none"}},
 			answer: reflect.TypeFor[nodelink.Message](), handle: (*Server).stream},
 		{method: "POST", path: "/v1/nodes/{name}/report", id: "report", what: "What came of it", access: theNode,
-			body: reflect.TypeFor[nodelink.Report](), limit: nodelink.MaxReport, answer: reflect.TypeFor[struct{}](), handle: (*Server).report},
+			body: reflect.TypeFor[nodelink.Report](), answer: reflect.TypeFor[struct{}](), handle: (*Server).report},
 	}
 }
 

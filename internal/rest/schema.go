@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"net/netip"
+	"path"
 	"reflect"
 	"strings"
 	"time"
@@ -98,14 +99,22 @@ func (s *schemas) component(t reflect.Type) object {
 	return object{"$ref": "#/components/schemas/" + name}
 }
 
-// typeName is the type's own, with what it is made of behind it: "PageNIC".
+// typeName is the type's own, with what it is made of behind it: "PageNIC"; and
+// with its package in front unless that is one of those that everybody reads.
 func typeName(t reflect.Type) string {
 	name, args, generic := strings.Cut(t.Name(), "[")
-	if !generic {
-		return name
+	if generic {
+		args = strings.TrimSuffix(args, "]")
+		name += args[strings.LastIndexAny(args, "./")+1:]
 	}
-	args = strings.TrimSuffix(args, "]")
-	return name + args[strings.LastIndexAny(args, "./")+1:]
+	switch room := path.Base(t.PkgPath()); {
+	case name == "" || room == "fleet" || room == "nodelink":
+		return name
+	case room == "wire" && name != "Usage": // fleet has one
+		return name
+	default:
+		return strings.ToUpper(room[:1]) + room[1:] + name
+	}
 }
 
 func (s *schemas) object(t reflect.Type) object {

@@ -104,6 +104,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.deadline(w, s.slow)
 	c := &call{w: w, r: r}
+	// For the log alone: who asks for what is not there is told no more.
+	if who, err := s.who.Identify(r); err == nil {
+		c.who = who
+	}
 	if allowed := s.allowed(r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		s.refused(c, refuse(http.StatusMethodNotAllowed, "%s is not possible here, only %s", r.Method, strings.Join(allowed, ", ")))

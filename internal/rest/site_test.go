@@ -42,6 +42,7 @@ type site struct {
 	ca      *pki.CA
 	replica *control.Replica
 	log     *logged
+	http    *http.Client
 }
 
 // logged is a log that can be read while it is written.
@@ -109,8 +110,15 @@ func newSite(t *testing.T) *site {
 			t.Log(s.log.String())
 		}
 	})
+	s.connect()
 	s.untilReady()
 	return s
+}
+
+func (s *site) connect() {
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool(), MinVersion: tls.VersionTLS13}}
+	s.t.Cleanup(tr.CloseIdleConnections)
+	s.http = &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 func tokenFile(t *testing.T) string {
@@ -249,7 +257,7 @@ func (s *site) do(r raw) answer {
 	for k, v := range r.header {
 		req.Header.Set(k, v)
 	}
-	resp, err := s.http().Do(req)
+	resp, err := s.http.Do(req)
 	if err != nil {
 		s.t.Fatalf("%s %q: %v", r.method, r.path, err)
 	}
@@ -259,12 +267,6 @@ func (s *site) do(r raw) answer {
 		s.t.Fatal(err)
 	}
 	return answer{resp.StatusCode, resp.Header.Get("Content-Type"), resp.Header, body}
-}
-
-func (s *site) http() *http.Client {
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool(), MinVersion: tls.VersionTLS13}}
-	s.t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 func decodeAs[T any](t testing.TB, doc []byte) T {

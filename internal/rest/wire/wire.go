@@ -160,9 +160,9 @@ type Usage struct {
 // number above.
 type PoolUsage struct {
 	Pool  string `json:"pool"`
-	Total int64  `json:"total"`
 	Used  int64  `json:"used"`
 	Held  int64  `json:"held"` // released, and kept from others for a while
+	Total int64  `json:"total"`
 }
 
 // Move begins a migration.

@@ -1,0 +1,216 @@
+package control_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/berth-net/berth/internal/control"
+	"github.com/berth-net/berth/internal/etcd"
+	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/identity"
+	"github.com/berth-net/berth/internal/ipam"
+	"github.com/berth-net/berth/internal/pki"
+)
+
+func operator() identity.Identity {
+	return identity.Identity{Kind: identity.User, Name: "op", Operator: true}
+}
+
+func openStore(t testing.TB) *etcd.Store {
+	t.Helper()
+	store, err := etcd.Open(t.Context(), etcd.Options{Dir: filepath.Join(t.TempDir(), "etcd")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// replica runs one until the test ends, or stop is called.
+func replica(t testing.TB, o control.Options) (r *control.Replica, stop func()) {
+	t.Helper()
+	ca, err := pki.Open(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.CA, o.Log = ca, slog.New(slog.DiscardHandler)
+	r = control.New(o)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("replica %s: %v", o.Name, err)
+		}
+	})
+	t.Cleanup(stop)
+	if err := r.Known(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r, stop
+}
+
+func put(t testing.TB, r *control.Replica, kind fleet.Kind, name, doc string) (control.Result, error) {
+	t.Helper()
+	res, problems := fleet.DecodeOne(kind, name, []byte(doc))
+	if len(problems) > 0 {
+		t.Fatalf("%s %s: %v", kind, name, problems)
+	}
+	return r.Apply(t.Context(), operator(), control.Action{Verb: control.Put, Kind: kind, Name: name, Resource: res})
+}
+
+func furnish(t testing.TB, r *control.Replica) {
+	t.Helper()
+	for _, x := range []struct {
+		kind      fleet.Kind
+		name, doc string
+	}{
+		{fleet.KindProject, "web", "{}"},
+		{fleet.KindNetwork, "lan", "{prefixes: [10.0.0.0/16], projects: ['*']}"},
+		{fleet.KindPool, "p", "{network: lan, default: true, ranges: [10.0.1.0-10.0.1.99]}"},
+		{fleet.KindNode, "n1", "{}"},
+	} {
+		if _, err := put(t, r, x.kind, x.name, x.doc); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Two replicas give a pool's hundred addresses to a hundred and twenty NICs at
+// once: each address to one NIC, all of them, and twenty are refused because
+// there is nothing left.
+func TestTwoReplicasGiveEachAddressOnce(t *testing.T) {
+	store := openStore(t)
+	r1, _ := replica(t, control.Options{Store: store, Name: "r1"})
+	furnish(t, r1)
+	r2, _ := replica(t, control.Options{Store: store, Name: "r2"})
+	var mu sync.Mutex
+	holders, exhausted := map[string]string{}, 0
+	var g errgroup.Group
+	for i := range 120 {
+		r, name := []*control.Replica{r1, r2}[i%2], fmt.Sprintf("nic-%d", i)
+		g.Go(func() error {
+			res, err := put(t, r, fleet.KindNIC, name, "{project: web, network: lan}")
+			mu.Lock()
+			defer mu.Unlock()
+			if all := ipam.Refusals(err); len(all) == 1 && all[0].Class == ipam.Exhausted {
+				exhausted++
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			a := res.Resource.(*fleet.NIC).Granted.Addresses[0].String()
+			if other, twice := holders[a]; twice {
+				return fmt.Errorf("%s is %s's and %s's", a, other, name)
+			}
+			holders[a] = name
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if len(holders) != 100 || exhausted != 20 {
+		t.Errorf("%d addresses given, %d refused", len(holders), exhausted)
+	}
+}
+
+// What a replica has written it shows at once, and another one when it has seen
+// it; a replica that starts later knows the same.
+func TestReplicasAgree(t *testing.T) {
+	store := openStore(t)
+	r1, stop := replica(t, control.Options{Store: store, Name: "r1"})
+	furnish(t, r1)
+	res, err := put(t, r1, fleet.KindNIC, "a", "{project: web, network: lan, node: n1}")
+	if err != nil || res.Resource.Header().Meta.Revision != res.Revision {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	stop()
+	r2, _ := replica(t, control.Options{Store: store, Name: "r2"})
+	have := r2.Get(fleet.KindNIC, "a")
+	if have == nil || have.Header().Meta.Revision != res.Revision {
+		t.Fatalf("%+v", have)
+	}
+	again, err := put(t, r2, fleet.KindNIC, "a", "{project: web, network: lan, node: n1}")
+	if err != nil || again.Changed {
+		t.Errorf("the same again: %+v, %v", again, err)
+	}
+}
+
+// Records that are older than the retention go, the others stay; a tenure that
+// goes on stays however old it is.
+func TestRetention(t *testing.T) {
+	store := openStore(t)
+	now := time.Now()
+	r1, stop := replica(t, control.Options{Store: store, Name: "r1", Now: func() time.Time { return now.Add(-100 * 24 * time.Hour) }})
+	furnish(t, r1)
+	for _, name := range []string{"gone", "stays"} {
+		if _, err := put(t, r1, fleet.KindNIC, name, "{project: web, network: lan}"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r1.Apply(t.Context(), operator(), control.Action{Verb: control.Delete, Kind: fleet.KindNIC, Name: "gone"}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	count := func(prefix string) int {
+		events, _, err := store.Range(t.Context(), prefix, fleet.After(prefix), etcd.RangeOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(events)
+	}
+	if h, d, w := count("h/"), count("d/"), count("w/"); h < 7 || d < 3 || w != 2 {
+		t.Fatalf("before: %d revisions, %d decisions, %d tenures", h, d, w)
+	}
+	r2, _ := replica(t, control.Options{Store: store, Name: "r2", Now: func() time.Time { return now }})
+	for range 500 {
+		if count("h/") == 0 && count("w/") == 1 {
+			break
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	if h, d, w := count("h/"), count("d/"), count("w/"); h != 0 || d != 0 || w != 1 {
+		t.Errorf("after: %d revisions, %d decisions, %d tenures", h, d, w)
+	}
+	if r2.Get(fleet.KindNIC, "stays") == nil {
+		t.Error("a NIC went with its history")
+	}
+}
+
+// Put back from a backup, a site has a higher epoch, and is otherwise the same.
+func TestRestoredRaisesTheEpoch(t *testing.T) {
+	store := openStore(t)
+	site := func(o control.Options) (s control.Site) {
+		o.Store, o.Name = store, "r"
+		_, stop := replica(t, o)
+		defer stop()
+		e, _, err := store.Get(t.Context(), "c/site")
+		if err != nil || e == nil {
+			t.Fatal(e, err)
+		}
+		if err := json.Unmarshal(e.Value, &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first, again, restored := site(control.Options{}), site(control.Options{}), site(control.Options{Restored: true})
+	if first != again || restored.ID != first.ID || restored.Epoch != first.Epoch+1 || len(first.ID) != 32 {
+		t.Errorf("%+v, %+v, %+v", first, again, restored)
+	}
+}

@@ -1,0 +1,333 @@
+package rest_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/nodelink"
+	"github.com/berth-net/berth/internal/rest/client"
+	"github.com/berth-net/berth/internal/rest/wire"
+)
+
+// node is an agent without a kernel: it takes what its stream says and reports
+// all of it in force.
+type node struct {
+	t      *testing.T
+	name   string
+	client *client.Client
+	mirror *nodelink.Mirror
+	bodies map[string]json.RawMessage // by NIC's name
+	lines  *bufio.Reader
+	close  func() error
+}
+
+func (s *site) node(name string) *node {
+	s.t.Helper()
+	n := &node{t: s.t, name: name, client: s.enrol(name), mirror: nodelink.NewMirror(name), bodies: map[string]json.RawMessage{}}
+	n.connect()
+	s.t.Cleanup(func() { n.close() })
+	return n
+}
+
+func (n *node) connect() {
+	n.t.Helper()
+	p := n.mirror.Position()
+	body, err := n.client.Stream(n.t.Context(), n.name, p.Generation, p.Digest)
+	if err != nil {
+		n.t.Fatalf("stream of %s: %v", n.name, err)
+	}
+	n.lines, n.close = bufio.NewReader(body), body.Close
+}
+
+// next takes the next message.
+func (n *node) next() nodelink.Change {
+	n.t.Helper()
+	for {
+		line, err := n.lines.ReadBytes('\n')
+		if err != nil {
+			n.t.Fatalf("stream of %s: %v", n.name, err)
+		}
+		if len(line) == 1 {
+			continue
+		}
+		msg, err := nodelink.Decode[nodelink.Message](line)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		ch, err := n.mirror.Apply(msg)
+		if err != nil {
+			n.t.Fatalf("%s: %v: %s", n.name, err, line)
+		}
+		n.take(ch)
+		return ch
+	}
+}
+
+func (n *node) take(ch nodelink.Change) {
+	n.t.Helper()
+	rep := nodelink.Report{Node: n.name, Generation: n.mirror.Position().Generation, Digest: n.mirror.Position().Digest, Version: "1", Kernel: "6.12"}
+	for _, d := range ch.Set {
+		n.bodies[d.Name] = d.Body
+		st := fleet.Status{NIC: d.Name, State: "in-force", Since: time.Now(), Revision: d.Revision, Checked: true}
+		if n.suspended(d.Name) {
+			st.State = "waiting"
+		}
+		rep.NICs = append(rep.NICs, st)
+	}
+	n.report(rep)
+}
+
+func (n *node) report(rep nodelink.Report) {
+	n.t.Helper()
+	doc, err := nodelink.Encode(&rep)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.client.Report(n.t.Context(), n.name, doc); err != nil {
+		n.t.Fatalf("report of %s: %v", n.name, err)
+	}
+}
+
+func (n *node) suspended(nic string) bool {
+	return strings.Contains(string(n.bodies[nic]), `"suspended":true`)
+}
+
+// follow takes messages until it ends.
+func (n *node) follow() (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			line, err := n.lines.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			if len(line) == 1 {
+				continue
+			}
+			msg, err := nodelink.Decode[nodelink.Message](line)
+			if err != nil {
+				n.t.Error(err)
+				return
+			}
+			ch, err := n.mirror.Apply(msg)
+			if err != nil {
+				n.t.Error(err)
+				return
+			}
+			n.take(ch)
+		}
+	}()
+	return func() { n.close(); <-done }
+}
+
+// A node is told its own NICs and no others, each change as it comes; what it
+// has already is not told again when it comes back.
+func TestStream(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "a", "{project: web, network: lan, node: n1, interface: tap0}")
+	s.put(fleet.KindNIC, "other", "{project: web, network: lan, node: n2, interface: tap0}")
+	n := s.node("n1")
+	if ch := n.next(); len(ch.Set) != 1 || ch.Set[0].Name != "a" || !strings.Contains(string(ch.Set[0].Body), "192.0.2.10/24") {
+		t.Fatalf("first: %+v", ch)
+	}
+	s.put(fleet.KindNIC, "b", "{project: web, network: lan, node: n1, interface: tap1}")
+	if ch := n.next(); len(ch.Set) != 1 || ch.Set[0].Name != "b" {
+		t.Errorf("another NIC: %+v", ch)
+	}
+	s.put(fleet.KindNetwork, "lan", "{prefixes: [192.0.2.0/24], projects: ['*'], defaults: {gateway: 192.0.2.1, mtu: 1400}}")
+	if ch := n.next(); len(ch.Set) != 2 {
+		t.Errorf("a change of the network: %+v", ch)
+	}
+	if _, err := s.as("op").Delete(t.Context(), fleet.KindNIC, "a", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if ch := n.next(); len(ch.Set) != 0 || len(ch.Gone) != 1 || ch.Gone[0] != "tap0" {
+		t.Errorf("one gone: %+v", ch)
+	}
+	st, err := s.as("op").NodeStatus(t.Context(), "n1")
+	if err != nil || !st.Connected || st.Alive.Replica != "r1" || st.NICs != 1 {
+		t.Errorf("status: %+v, %v", st, err)
+	}
+	n.close()
+	s.put(fleet.KindNIC, "c", "{project: web, network: lan, node: n1, interface: tap2}")
+	n.connect()
+	if ch := n.next(); len(ch.Set) != 1 || ch.Set[0].Name != "c" {
+		t.Errorf("back again: %+v", ch)
+	}
+	n.close()
+	n.connect()
+	if ch := n.next(); len(ch.Set)+len(ch.Gone) != 0 {
+		t.Errorf("back again with all of it: %+v", ch)
+	}
+}
+
+// A disabled node is told nothing until it is enabled.
+func TestDisabledNode(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "a", "{project: web, network: lan, node: n1, interface: tap0}")
+	n := s.node("n1")
+	n.next()
+	s.put(fleet.KindNode, "n1", "{state: disabled}")
+	if _, err := s.as("op").Delete(t.Context(), fleet.KindNIC, "a", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	before := n.mirror.Position().Generation
+	w := s.put(fleet.KindNode, "n1", "{state: enabled}")
+	if ch := n.next(); len(ch.Gone) != 1 || n.mirror.Position().Generation < w.Revision || before >= w.Revision {
+		t.Errorf("%+v at %d, enabled at %d", ch, n.mirror.Position().Generation, w.Revision)
+	}
+}
+
+// Waiting ends when the node says so, or with the time.
+func TestWait(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	const doc = "{project: web, network: lan, node: n1, interface: tap0}"
+	_, err := s.as("op").Put(t.Context(), fleet.KindNIC, "a", []byte(doc), client.WriteOptions{Wait: 200 * time.Millisecond})
+	if !errors.Is(err, client.ErrTimeout) || !strings.Contains(err.Error(), "node n1 says nothing of NIC a") {
+		t.Errorf("without a node: %v", err)
+	}
+	defer s.node("n1").follow()()
+	w, err := s.as("op").Put(t.Context(), fleet.KindNIC, "a", []byte(doc), client.WriteOptions{Wait: time.Minute})
+	if err != nil || w.Changed || len(w.Status) != 1 || w.Status[0].State != "in-force" {
+		t.Errorf("%+v, %v", w, err)
+	}
+	req := "{project: web, vms: [{name: x, nics: [{network: lan, node: n1, interface: tap1}, {network: lan, node: n1, interface: tap2}]}]}"
+	w, err = s.as("alice").Put(t.Context(), fleet.KindRequest, "r", []byte(req), client.WriteOptions{Wait: time.Minute})
+	if err != nil || len(w.Status) != 2 {
+		t.Errorf("a request: %+v, %v", w, err)
+	}
+	st, err := s.as("alice").NICStatus(t.Context(), "a")
+	if err != nil || !st.InForce || len(st.Nodes) != 1 || st.Nodes[0].Node != "n1" {
+		t.Errorf("status: %+v, %v", st, err)
+	}
+	a, err := s.as("op").Address(t.Context(), addr("192.0.2.10"), "")
+	if err != nil || len(a) != 1 || a[0].Owner != "nic:a" || a[0].Node != "n1" || !a[0].Checked {
+		t.Errorf("address: %+v, %v", a, err)
+	}
+}
+
+// A migration prepares, activates and withdraws in that order on both nodes.
+func TestMigration(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "a", "{project: web, network: lan, node: n1, interface: tap0}")
+	n1, n2 := s.node("n1"), s.node("n2")
+	n1.next()
+	n2.next() // nothing, so far
+	alice := s.as("alice")
+	if _, err := alice.Prepare(t.Context(), "a", "n2", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	n1.next() // of another revision
+	if n2.next(); !n2.suspended("a") || n1.suspended("a") {
+		t.Fatalf("prepared: source %s, target %s", n1.bodies["a"], n2.bodies["a"])
+	}
+	if _, err := alice.Activate(t.Context(), "a", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	n1.next()
+	n2.next()
+	if !n1.suspended("a") || n2.suspended("a") {
+		t.Fatalf("activated: source %s, target %s", n1.bodies["a"], n2.bodies["a"])
+	}
+	if _, err := alice.Complete(t.Context(), "a", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if ch := n1.next(); len(ch.Gone) != 1 {
+		t.Errorf("completed: %+v", ch)
+	}
+	if _, err := alice.Abort(t.Context(), "a", client.WriteOptions{}); status(err) != http.StatusConflict {
+		t.Errorf("aborted afterwards: %v", err)
+	}
+}
+
+// What a node says of NICs that are not its own is not kept.
+func TestReportOfOthers(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "b", "{project: web, network: lan, node: n2, interface: tap0}")
+	n := s.node("n1")
+	n.next()
+	n.report(nodelink.Report{Node: "n1", Generation: 1, NICs: []fleet.Status{{NIC: "b", State: "in-force", Revision: 1 << 40}, {NIC: "nix", State: "in-force"}}})
+	st, err := s.as("op").NICStatus(t.Context(), "b")
+	if err != nil || st.InForce || len(st.Nodes) != 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	ns, err := s.as("op").NodeStatus(t.Context(), "n1")
+	if err != nil || len(ns.Status) != 0 {
+		t.Errorf("%+v, %v", ns, err)
+	}
+}
+
+// A second stream of a node ends the first one.
+func TestOneStreamOfANode(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	n := s.node("n1")
+	n.next()
+	first := n.lines
+	n.connect()
+	if _, err := io.ReadAll(first); errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	s.put(fleet.KindNIC, "a", "{project: web, network: lan, node: n1, interface: tap0}")
+	n.next() // it was up to date
+	if ch := n.next(); len(ch.Set) != 1 {
+		t.Errorf("%+v", ch)
+	}
+}
+
+// Watches tell changes in order, from where they are asked to, and to users what
+// is theirs.
+func TestWatch(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	w := s.put(fleet.KindNIC, "d", "{project: db, network: lan}")
+	for i := range 3 {
+		s.put(fleet.KindNIC, fmt.Sprintf("w%d", i), "{project: web, network: lan}")
+	}
+	if _, err := s.as("op").Delete(t.Context(), fleet.KindNIC, "w1", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for who, want := range map[string]string{
+		"alice": "put w0, put w1, put w2, delete w1",
+		"bob":   "put d",
+		"op":    "put d, put w0, put w1, put w2, delete w1",
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		var got []string
+		for e, err := range s.as(who).Watch(ctx, fleet.KindNIC, w.Revision-1) {
+			if err != nil {
+				t.Error(who, err)
+				break
+			}
+			got = append(got, fmt.Sprintf("%s %s", e.Type, e.Name))
+			if (e.Type == wire.Put) == (e.Resource == nil) {
+				t.Errorf("%+v", e)
+			}
+			if strings.Join(got, ", ") == want {
+				break
+			}
+		}
+		stop()
+		if g := strings.Join(got, ", "); g != want {
+			t.Errorf("%s: %s, want %s", who, g, want)
+		}
+	}
+}
+
+func addr(a string) netip.Addr { return netip.MustParseAddr(a) }
