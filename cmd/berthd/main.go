@@ -135,8 +135,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	remote := controller.New(filepath.Join(cfg.State, "controller"))
-	remote.Version, remote.Kernel = version, kernelRelease()
+	remote := controller.New(filepath.Join(cfg.State, "controller"), controller.Host{Version: version, Kernel: kernelRelease()})
 	a, err := agent.New(agent.Options{
 		Kernel: kernel, Lock: nft, Routes: routes, Links: &link.Watcher{}, Sender: socket, Store: kept, DUID: duid,
 		Sources: append(sources(from), remote),
@@ -153,10 +152,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		return err
 	}
 	remote.Node = a
-	if err := os.MkdirAll(filepath.Dir(cfg.Socket.Path), 0o755); err != nil {
-		return fmt.Errorf("make socket directory: %w", err)
-	}
-	listener, err := api.Listen(cfg.Socket.Path, os.FileMode(cfg.Socket.Mode), cfg.Socket.Group)
+	listener, err := cfg.Socket.listen()
 	if err != nil {
 		return err
 	}
@@ -166,6 +162,13 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error { return api.NewServer(a, log).Serve(ctx, listener) })
 	return g.Wait()
+}
+
+func (s *socket) listen() (*api.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(s.Path), 0o755); err != nil {
+		return nil, fmt.Errorf("make socket directory: %w", err)
+	}
+	return api.Listen(s.Path, os.FileMode(s.Mode), s.Group)
 }
 
 func closeLogged(log *slog.Logger, c io.Closer) {

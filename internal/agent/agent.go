@@ -104,6 +104,7 @@ type Agent struct {
 	claims      map[string]claim  // by NIC: what the kernel had at the start, until all is known
 	loud        map[string]string // by NIC: why the host's own IPv6 could not be switched off
 	release     map[string]bool
+	arrivals    map[string]arrival   // by NIC: those to be announced
 	routed      map[int]route.State  // as the last pass found it
 	uplinks     map[string]string    // by name: what keeps the site from finding the NICs behind it
 	noRoutes    bool                 // the last reading found none, and none were wanted
@@ -163,6 +164,7 @@ func New(opt Options) (*Agent, error) {
 		claims:      map[string]claim{},
 		loud:        map[string]string{},
 		release:     map[string]bool{},
+		arrivals:    map[string]arrival{},
 		inherited:   map[int]bool{},
 		carried:     map[int]bool{},
 		formers:     map[int]*nic.Binding{},

@@ -226,6 +226,7 @@ func (a *Agent) passAlone(in plan.Input, name string, now *plan.Want) plan.Plan 
 	a.wants.generation++
 	a.wants.set(name, now)
 	a.keepServers(name, old, now)
+	a.arrive(name, old, now)
 	a.tellFormer(name, a.servers[name])
 	a.unsettled[name] = true
 	in.Wants = a.wants.of(map[string]bool{name: true})
@@ -239,6 +240,7 @@ func (a *Agent) passAlone(in plan.Input, name string, now *plan.Want) plan.Plan 
 	}
 	a.readBackOn(in, p)
 	a.settle(map[string]bool{name: true}, p)
+	a.announceArrivals()
 	a.publish()
 	return p
 }

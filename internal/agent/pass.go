@@ -47,6 +47,7 @@ func (a *Agent) pass() {
 	a.runHooks(in, p)
 	a.watchShared(in)
 	a.settle(a.unsettled, p)
+	a.announceArrivals()
 	a.forgetSettled(in)
 	a.publish()
 	if a.sealed && a.opt.Ready != nil && len(later.nics) == 0 {

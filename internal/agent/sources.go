@@ -170,6 +170,7 @@ func (a *Agent) want(d draft) {
 	a.wants.replace(d.Wants, func(name string, old, now *plan.Want) {
 		a.unsettled[name] = true
 		a.keepServers(name, old, now)
+		a.arrive(name, old, now)
 		if !first { // which is no change
 			a.tellSource(name, old, now)
 		}

@@ -39,7 +39,7 @@ func tellsSite(steps []plan.Step) bool {
 }
 
 func (a *Agent) announceOne(l plan.Link, p route.Proxy) {
-	for _, frame := range answerer.ProxyAnnouncement(p.Addr, l.MAC) {
+	for _, frame := range answerer.Announcement(p.Addr, l.MAC) {
 		if err := a.opt.Sender.Send(l.Index, frame); err != nil {
 			a.opt.Log.Warn("cannot announce", "iface", l.Name, "addr", p.Addr, "err", err)
 			return

@@ -11,13 +11,13 @@ import (
 	"github.com/berth-net/berth/internal/wire"
 )
 
-// TestProxyAnnouncement: the site is told in both forms of ARP, and by a
+// TestAnnouncement: the site is told in both forms of ARP, and by a
 // neighbour advertisement with the O flag alone.
-func TestProxyAnnouncement(t *testing.T) {
+func TestAnnouncement(t *testing.T) {
 	up := nic.MAC{0x52, 0x54, 0, 0xff, 0, 1}
 	broadcast := nic.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	a := netip.MustParseAddr("192.0.2.10")
-	frames := ProxyAnnouncement(a, up)
+	frames := Announcement(a, up)
 	want := []wire.ARP{
 		{EthSrc: up, EthDst: broadcast, Op: 1, SenderMAC: up, SenderIP: a, TargetIP: a},
 		{EthSrc: up, EthDst: broadcast, Op: 2, SenderMAC: up, TargetMAC: broadcast, SenderIP: a, TargetIP: a},
@@ -35,7 +35,7 @@ func TestProxyAnnouncement(t *testing.T) {
 	}
 
 	a = netip.MustParseAddr("2001:db8::10")
-	frames = ProxyAnnouncement(a, up)
+	frames = Announcement(a, up)
 	if len(frames) != 1 {
 		t.Fatalf("%d frames for IPv6", len(frames))
 	}

@@ -123,9 +123,9 @@ func (p *port) announcements() [][]byte {
 	return frames
 }
 
-// ProxyAnnouncement are the frames that tell the site, on the link to it, that
-// an address of a routed NIC is behind mac.
-func ProxyAnnouncement(a netip.Addr, mac nic.MAC) [][]byte {
+// Announcement are the frames that tell the site that an address is behind mac:
+// the guest's own, or for a routed NIC the host's on the link to the site.
+func Announcement(a netip.Addr, mac nic.MAC) [][]byte {
 	if a.Is4() {
 		return announceARP(a, mac)
 	}

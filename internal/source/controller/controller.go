@@ -42,12 +42,17 @@ type Node interface {
 	Describe(iface string, s *fleet.Status)
 }
 
-// Source is this node's end of the link. Set its fields before Run.
-type Source struct {
-	Dir     string // see Enrol; it may be made later
-	Node    Node   // nil: nothing is reported
-	Version string // berthd's, for the reports
+// Host is what reports say of the node itself.
+type Host struct {
+	Version string // berthd's
 	Kernel  string // its release
+}
+
+// Source is this node's end of the link. Set Node before Run.
+type Source struct {
+	Node Node // nil: nothing is reported
+	dir  string
+	host Host
 
 	mu      sync.Mutex
 	set     *set
@@ -72,9 +77,9 @@ type reached struct {
 	at     nodelink.Position
 }
 
-// New makes a source; nothing happens before Run.
-func New(dir string) *Source {
-	return &Source{Dir: dir, set: newSet(""), linked: make(chan struct{})}
+// New makes a source for what Enrol writes to dir, which it may do later.
+func New(dir string, host Host) *Source {
+	return &Source{dir: dir, host: host, set: newSet(""), linked: make(chan struct{})}
 }
 
 // Name is the source's name: "controller".
@@ -102,7 +107,7 @@ func (s *Source) Run(ctx context.Context, publish func(source.Update)) error {
 func (s *Source) start(publish func(source.Update)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.journal = journal{path: filepath.Join(s.Dir, setFile)}
+	s.journal = journal{path: filepath.Join(s.dir, setFile)}
 	kept, m, err := s.journal.load()
 	s.damaged = err
 	if kept != nil {
@@ -117,11 +122,11 @@ func (s *Source) say(publish func(source.Update)) {
 	if s.silent {
 		return
 	}
-	u := source.Update{Source: name, Path: s.Dir, Refs: s.set.refs, State: s.state, Generation: s.prev.Generation + 1}
+	u := source.Update{Source: name, Path: s.dir, Refs: s.set.refs, State: s.state, Generation: s.prev.Generation + 1}
 	u.Stale, u.Problems = s.set.trouble()
 	for _, err := range []error{s.damaged, s.unkept, s.expires, s.refused} {
 		if err != nil {
-			u.Problems = append(u.Problems, manifest.Problem{File: s.Dir, Text: err.Error()})
+			u.Problems = append(u.Problems, manifest.Problem{File: s.dir, Text: err.Error()})
 		}
 	}
 	if s.prev.Generation > 0 && slices.Equal(u.Refs, s.prev.Refs) && slices.Equal(u.Problems, s.prev.Problems) && u.State == s.prev.State {
@@ -171,13 +176,13 @@ func (s *Source) obey(msg *nodelink.Message, publish func(source.Update)) error 
 
 func (s *Source) refusal(err error) error {
 	if r, ok := errors.AsType[*nodelink.Refusal](err); ok && r.Mass {
-		return fmt.Errorf("%w: if it is right, make the file %s", err, filepath.Join(s.Dir, forceFile))
+		return fmt.Errorf("%w: if it is right, make the file %s", err, filepath.Join(s.dir, forceFile))
 	}
 	return err
 }
 
 // forced takes the operator's word for one set.
-func (s *Source) forced() bool { return os.Remove(filepath.Join(s.Dir, forceFile)) == nil }
+func (s *Source) forced() bool { return os.Remove(filepath.Join(s.dir, forceFile)) == nil }
 
 // serve makes the node the one of its credentials. One that was another's keeps
 // what it has until its new site has said what there is.
@@ -203,7 +208,7 @@ func (s *Source) follow(ctx context.Context, publish func(source.Update)) error 
 	var turn int
 	var tired backoff
 	for ctx.Err() == nil {
-		creds, err := readCredentials(s.Dir)
+		creds, err := readCredentials(s.dir)
 		if err != nil {
 			s.tell(publish, err.Error())
 			wait(ctx, poll)
@@ -234,7 +239,7 @@ func (s *Source) follow(ctx context.Context, publish func(source.Update)) error 
 func (s *Source) await(ctx context.Context, creds *credentials, d time.Duration) {
 	for until := time.Now().Add(d); ctx.Err() == nil; {
 		left := time.Until(until)
-		if now, err := readCredentials(s.Dir); left <= 0 || err != nil || now.made != creds.made {
+		if now, err := readCredentials(s.dir); left <= 0 || err != nil || now.made != creds.made {
 			return
 		}
 		wait(ctx, min(left, poll))

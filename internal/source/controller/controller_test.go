@@ -88,8 +88,8 @@ func has(want string) func(u source.Update) bool {
 func start(t *testing.T, dir string) (n *node, stop func()) {
 	t.Helper()
 	n = &node{changed: make(chan struct{})}
-	s := New(dir)
-	s.Node, s.Version, s.Kernel = n, "v1", "6.1"
+	s := New(dir, Host{Version: "v1", Kernel: "6.1"})
+	s.Node = n
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, n.publish) }()

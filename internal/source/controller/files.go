@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/berth-net/berth/internal/disk"
-	"github.com/berth-net/berth/internal/pki"
+	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/rest/client"
 	"github.com/berth-net/berth/internal/rest/wire"
 )
@@ -87,7 +87,7 @@ func readCredentials(dir string) (*credentials, error) {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, certificateFile), err)
 	}
 	c := &credentials{pair: pair, ca: data[2], urls: lines(data[3]), made: sha256.Sum256(bytes.Join(data[:], nil))}
-	node, ok := pki.NodeName(pair.Leaf)
+	node, ok := nodeOf(pair.Leaf)
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%s: it is no certificate of a node", filepath.Join(dir, certificateFile))
@@ -98,6 +98,15 @@ func readCredentials(dir string) (*credentials, error) {
 	}
 	c.node = node
 	return c, nil
+}
+
+// nodeOf is the node that a certificate is of: it has one name, a URI.
+func nodeOf(leaf *x509.Certificate) (string, bool) {
+	if len(leaf.URIs) != 1 {
+		return "", false
+	}
+	node, ok := strings.CutPrefix(leaf.URIs[0].String(), "spiffe://berth/node/")
+	return node, ok && fleet.ValidName(node)
 }
 
 func lines(data []byte) []string {

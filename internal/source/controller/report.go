@@ -127,7 +127,7 @@ func (r *reporter) head(update uint64) nodelink.Report {
 	for len(r.reached) > 1 && r.reached[1].update <= update {
 		r.reached = r.reached[1:]
 	}
-	h := nodelink.Report{Node: r.mark.Node, Version: r.Version, Kernel: r.Kernel}
+	h := nodelink.Report{Node: r.mark.Node, Version: r.host.Version, Kernel: r.host.Kernel}
 	if len(r.reached) > 0 && r.reached[0].update <= update {
 		at := r.reached[0].at
 		h.Epoch, h.Generation, h.Digest = at.Epoch, at.Generation, at.Digest

@@ -108,7 +108,7 @@ func known(r *http.Request) bool {
 	if len(r.TLS.PeerCertificates) == 0 {
 		return false
 	}
-	name, ok := pki.NodeName(r.TLS.PeerCertificates[0])
+	name, ok := nodeOf(r.TLS.PeerCertificates[0])
 	return ok && name == "n1"
 }
 

@@ -113,12 +113,12 @@ func (s *Source) guard(ctx context.Context, c *client.Client, creds *credentials
 		if ctx.Err() != nil {
 			return nil
 		}
-		if now, err := readCredentials(s.Dir); err == nil && now.made != creds.made {
+		if now, err := readCredentials(s.dir); err == nil && now.made != creds.made {
 			return errChanged
 		}
 		if now := time.Now(); now.After(creds.renewal()) && now.After(next) {
 			next = now.Add(time.Hour)
-			err := renew(ctx, s.Dir, c, creds)
+			err := renew(ctx, s.dir, c, creds)
 			s.mu.Lock()
 			s.expires = err
 			s.mu.Unlock()
