@@ -38,7 +38,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	check := fs.Bool("check", false, "check the configuration and what it names, print all mistakes, and exit")
 	restored := fs.Bool("restored", false, "the store was put back from a backup: have the nodes obey it though they have newer sets")
 	show := fs.Bool("version", false, "print the version and exit")
-	if err := fs.Parse(args); err != nil || fs.NArg() > 0 {
+	examples := fs.String("test-policy", "", "decide on the examples in this `file`, and in those behind the flags, by the policies in them, and exit")
+	if err := fs.Parse(args); err != nil || fs.NArg() > 0 && *examples == "" {
 		if errors.Is(err, flag.ErrHelp) {
 			return exitOK
 		}
@@ -48,6 +49,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if *show {
 		fmt.Fprintln(stdout, "berth-controller", version)
 		return exitOK
+	}
+	if *examples != "" {
+		return testPolicies(append([]string{*examples}, fs.Args()...), stdout, stderr)
 	}
 	cfg, err := loadConfig(*file)
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,7 +54,7 @@ type writeOptions struct {
 
 func writeFlags(cmd *cobra.Command, o *writeOptions) {
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "decide, say what would change, and change nothing")
-	cmd.Flags().DurationVar(&o.wait, "wait", 0, "wait so long for the nodes to have it in force")
+	cmd.Flags().DurationVar(&o.wait, "wait", 0, "wait so long for the nodes to have it in force, and for a controller that is only starting")
 }
 
 // check refuses what --dry-run and --wait cannot be together, and waits that
@@ -95,6 +96,7 @@ func (a *app) apply(cmd *cobra.Command, o applyOptions) error {
 	if err != nil {
 		return err
 	}
+	reachSite(cmd.Context(), c, o.write.wait)
 	p := putter{client: c, opts: o.write.options()}
 	var failed failures
 	var done []outcome
@@ -107,6 +109,24 @@ func (a *app) apply(cmd *cobra.Command, o applyOptions) error {
 		done = append(done, out)
 	}
 	return errOr(failed, a.printOutcomes(format, done))
+}
+
+// reachSite waits for a controller that is only starting. Whatever is still
+// wrong then, the next call will say.
+func reachSite(ctx context.Context, c *client.Client, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if _, err := c.Ready(ctx); !errors.Is(err, client.ErrUnreachable) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
 }
 
 // declared reads the resources of files, in order of dependency; it is all or

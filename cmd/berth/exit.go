@@ -144,6 +144,9 @@ func (a *app) report(cmd *cobra.Command, err error) {
 	for _, one := range split(err) {
 		reportOne(a.stderr, one)
 	}
+	if s, none := a.chosen(); errors.Is(err, client.ErrUnreachable) && none == nil && s.Name == "" {
+		fmt.Fprintln(a.stderr, "  no context is in use, so that this host's own controller was asked: see berth context")
+	}
 	var wrong *usageError
 	if errors.As(err, &wrong) {
 		fmt.Fprintf(a.stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())

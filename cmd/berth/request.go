@@ -49,6 +49,7 @@ func (a *app) request(cmd *cobra.Command, o applyOptions) error {
 	if err != nil {
 		return err
 	}
+	reachSite(cmd.Context(), c, o.write.wait)
 	p := putter{client: c, opts: o.write.options()}
 	var failed failures
 	var done []outcome

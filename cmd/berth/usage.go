@@ -78,9 +78,9 @@ func (a *app) printUsage(u wire.Usage) error {
 		}
 		return w.Flush()
 	}
-	row(w, "POOL", "USED", "FREE", "TOTAL")
+	row(w, "POOL", "USED", "HELD", "FREE", "TOTAL")
 	for _, p := range u.Pools {
-		row(w, printable(p.Pool), many(p.Used), free(p), many(p.Total))
+		row(w, printable(p.Pool), many(p.Used), many(p.Held), free(p), many(p.Total))
 	}
 	return w.Flush()
 }
@@ -101,4 +101,4 @@ func many(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-func free(p wire.PoolUsage) string { return many(p.Total - p.Used) }
+func free(p wire.PoolUsage) string { return many(p.Total - p.Used - p.Held) }
