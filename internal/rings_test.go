@@ -86,7 +86,7 @@ func TestRings(t *testing.T) {
 // dated are the rooms whose nouns have moments in them. They may name the type,
 // and never ask what time it is.
 func dated() []string {
-	return []string{"internal/fleet", "internal/ipam", "internal/policy", "internal/nodelink"}
+	return []string{"internal/fleet", "internal/ipam", "internal/policy", "internal/nodelink", "internal/rest/wire"}
 }
 
 func TestMomentsComeIn(t *testing.T) {

@@ -349,6 +349,7 @@ func (d *decoder) free(n *yamltree.Node, path string) any {
 			m[e.Name] = d.entry(e.Value, join(path, e.Name))
 		}
 		return m
+	default: // a value
 	}
 	if i, whole := integer(n); whole {
 		return i

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/berth-net/berth/internal/nic"
 )
@@ -102,7 +103,7 @@ func (c *checker) notNegative(field string, n *int) {
 func (c *checker) subjects(field string, list []string) {
 	for i, s := range list {
 		kind, name, _ := strings.Cut(s, ":")
-		if kind != "user" && kind != "group" || name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		if kind != "user" && kind != "group" || name == "" || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
 			c.bad(at(field, i), s, "want user:NAME or group:NAME")
 		}
 	}
@@ -248,19 +249,25 @@ func (c *checker) mac(field string, m nic.MAC) {
 	}
 }
 
-// hostname holds a name to RFC 1123 section 2.1.
 func (c *checker) hostname(field, s string) {
+	if p := HostnameProblem(s); p != "" {
+		c.bad(field, s, "%s", p)
+	}
+}
+
+// HostnameProblem says why s is not a name as RFC 1123 section 2.1 has them,
+// "" if it is one.
+func HostnameProblem(s string) string {
 	if len(s) > 253 {
-		c.bad(field, s, "%d bytes; a domain name has at most 253 (RFC 1035 section 2.3.4)", len(s))
-		return
+		return fmt.Sprintf("%d bytes; a domain name has at most 253 (RFC 1035 section 2.3.4)", len(s))
 	}
 	for label := range strings.SplitSeq(s, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
 			strings.ContainsFunc(label, func(r rune) bool { return !alnum(r) && r != '-' }) {
-			c.bad(field, s, "label %q is not letters, digits and inner hyphens (RFC 1123 section 2.1)", label)
-			return
+			return fmt.Sprintf("label %q is not letters, digits and inner hyphens (RFC 1123 section 2.1)", label)
 		}
 	}
+	return ""
 }
 
 // Validate implements Resource. What the keys of Binding must be is told when

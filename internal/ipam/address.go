@@ -129,7 +129,7 @@ func (d *draft) defaultPools(w *wish) []string {
 		}
 	}
 	if len(out) == 0 && !w.network.Transparent && len(prefixesOf(w.now)) == 0 {
-		d.refuse(Invalid, "addresses", "", "no-default-pool", "network %s has no default pool for project %s: name a pool or an address", w.now.Network, w.now.Project)
+		d.refuse(Invalid.by("no-default-pool"), "addresses", "", "network %s has no default pool for project %s: name a pool or an address", w.now.Network, w.now.Project)
 	}
 	return out
 }
@@ -145,7 +145,7 @@ func (d *draft) takeAddress(w *wish, i int) netip.Addr {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return d.takeExact(who, a, w.got)
 	}
-	return d.draw(who, s, w.got)
+	return d.draw(who, s)
 }
 
 // claimant is who wants an address, and where it was asked for.
@@ -160,7 +160,7 @@ func (d *draft) takeExact(who claimant, a netip.Addr, beside []netip.Addr) netip
 	net := who.network
 	p := prefixOf(net, a)
 	refuse := func(class Class, rule, format string, args ...any) netip.Addr {
-		d.refuse(class, who.field, a.String(), rule, format, args...)
+		d.refuse(class.by(rule), who.field, a.String(), format, args...)
 		return netip.Addr{}
 	}
 	if !p.IsValid() {
@@ -222,18 +222,18 @@ func (d *draft) inPrefix(network string, a netip.Addr) string {
 }
 
 // draw claims the first free address of a pool, in the order of its ranges.
-func (d *draft) draw(who claimant, name string, beside []netip.Addr) netip.Addr {
+func (d *draft) draw(who claimant, name string) netip.Addr {
 	pool := get[*fleet.Pool](d.s, fleet.KindPool, name)
 	d.needResource(fleet.KindPool, name)
 	switch {
 	case pool == nil:
-		d.refuse(NotFound, who.field, name, "no-such", "there is no such pool, and it is no address")
+		d.refuse(NotFound.by("no-such"), who.field, name, "there is no such pool, and it is no address")
 		return netip.Addr{}
 	case pool.Network != who.network.Name:
-		d.refuse(Invalid, who.field, name, "another-network", "a pool of network %s, not of %s", pool.Network, who.network.Name)
+		d.refuse(Invalid.by("another-network"), who.field, name, "a pool of network %s, not of %s", pool.Network, who.network.Name)
 		return netip.Addr{}
 	case !may(who.project, pool):
-		d.refuse(Denied, who.field, name, "pool-closed", "not open to project %s: its projects are %s", who.project, listed(pool.Project))
+		d.refuse(Denied.by("pool-closed"), who.field, name, "not open to project %s: its projects are %s", who.project, listed(pool.Project))
 		return netip.Addr{}
 	}
 	for i, r := range pool.Ranges {
@@ -241,7 +241,7 @@ func (d *draft) draw(who claimant, name string, beside []netip.Addr) netip.Addr 
 			return d.reserve(who, a)
 		}
 	}
-	d.refuse(Exhausted, who.field, name, "pool-exhausted", "no free address is left in the pool")
+	d.refuse(Exhausted.by("pool-exhausted"), who.field, name, "no free address is left in the pool")
 	return netip.Addr{}
 }
 

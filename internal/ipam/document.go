@@ -268,9 +268,9 @@ func (d *draft) checkDocument(about string, n *fleet.NIC, shares []*fleet.Failov
 	_, problems := d.s.models[n.Network].parsed(n, shares)
 	for _, p := range problems {
 		if about == "" {
-			d.refuse(Invalid, fieldOf(n, p.Field), p.Value, "binding", "%s", given(p, n.Network))
+			d.refuse(Invalid.by("binding"), fieldOf(n, p.Field), p.Value, "%s", given(p, n.Network))
 		} else {
-			d.refuse(Conflict, about, n.Name, "binding", "%s %q: %s", p.Field, p.Value, given(p, n.Network))
+			d.refuse(Conflict.by("binding"), about, n.Name, "%s %q: %s", p.Field, p.Value, given(p, n.Network))
 		}
 	}
 }
@@ -322,7 +322,7 @@ func (d *draft) checkAll(now *fleet.Network, m *model) {
 		_, problems := m.parsed(n, shares)
 		for _, p := range problems {
 			text, _, _ := strings.Cut(p.Text, inherited)
-			d.refuse(Conflict, "defaults."+p.Field, p.Value, "in-use", "NIC %s: %s", name, text)
+			d.refuse(Conflict.by("in-use"), "defaults."+p.Field, p.Value, "NIC %s: %s", name, text)
 		}
 		if len(d.refused) > 20 {
 			return

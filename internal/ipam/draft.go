@@ -72,10 +72,10 @@ func newDraft(s *State, opt Options, action string, about fleet.Head) *draft {
 }
 
 // refuse notes why it cannot be done.
-func (d *draft) refuse(class Class, field, value, rule, format string, args ...any) {
+func (d *draft) refuse(why cause, field, value, format string, args ...any) {
 	d.refused = append(d.refused, &Refusal{
-		Class: class, Kind: d.about.Kind, Name: d.about.Name,
-		Field: d.prefix + field, Value: value, Rule: rule, Text: fmt.Sprintf(format, args...),
+		Class: why.class, Kind: d.about.Kind, Name: d.about.Name,
+		Field: d.prefix + field, Value: value, Rule: why.rule, Text: fmt.Sprintf(format, args...),
 	})
 }
 
@@ -172,14 +172,6 @@ func (d *draft) occupant(at port) string {
 		return owner
 	}
 	return d.s.nodes[at.node][at.name].owner
-}
-
-// nic returns a NIC as this decision leaves it.
-func (d *draft) nic(name string) *fleet.NIC {
-	if n, ok := d.nics[name]; ok {
-		return n
-	}
-	return d.s.NIC(name)
 }
 
 // account returns a project's usage, to be changed.

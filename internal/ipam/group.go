@@ -15,7 +15,7 @@ func (d *draft) putFailover(now *fleet.Failover) {
 	d.needUnder(fleet.ResourcesKey(fleet.KindPool))
 	now.Granted = nil
 	if old != nil && (old.Project != now.Project || old.Network != now.Network) {
-		d.refuse(Conflict, "network", now.Network, "another-network", "a fail-over stays in its project and network: delete it and make another")
+		d.refuse(Conflict.by("another-network"), "network", now.Network, "a fail-over stays in its project and network: delete it and make another")
 		return
 	}
 	net := d.open(now.Project, now.Network)
@@ -42,9 +42,9 @@ func (d *draft) members(f *fleet.Failover) bool {
 		d.needResource(fleet.KindNIC, name)
 		switch n := d.s.NIC(name); {
 		case n == nil || n.Project != f.Project:
-			d.refuse(NotFound, at("members", i), name, "no-such", "project %s has no such NIC", f.Project)
+			d.refuse(NotFound.by("no-such"), at("members", i), name, "project %s has no such NIC", f.Project)
 		case n.Network != f.Network:
-			d.refuse(Invalid, at("members", i), name, "another-network", "the NIC is in network %s", n.Network)
+			d.refuse(Invalid.by("another-network"), at("members", i), name, "the NIC is in network %s", n.Network)
 		}
 	}
 	return len(d.refused) == before
@@ -71,7 +71,7 @@ func (d *draft) grantShared(now, old *fleet.Failover, net *fleet.Network) bool {
 		if a, err := netip.ParseAddr(s); err == nil {
 			got[i] = d.takeExact(who, a, got)
 		} else {
-			got[i] = d.draw(who, s, got)
+			got[i] = d.draw(who, s)
 		}
 		if !got[i].IsValid() {
 			return false
@@ -121,7 +121,7 @@ func (d *draft) claimVRID(now, old *fleet.Failover) {
 	owner := ownerFailover + now.Name
 	for _, m := range virtual(now) {
 		if holder := d.holder(station{now.Network, m}); holder != "" && holder != owner {
-			d.refuse(Conflict, "vrid", "", "vrid-taken", "its MAC %s is %s's in network %s", m, spoken(holder), now.Network)
+			d.refuse(Conflict.by("vrid-taken"), "vrid", "", "its MAC %s is %s's in network %s", m, spoken(holder), now.Network)
 			continue
 		}
 		d.macs[station{now.Network, m}] = &owner
@@ -145,12 +145,12 @@ func (d *draft) putRequest(now *fleet.Request) {
 	old := get[*fleet.Request](d.s, fleet.KindRequest, now.Name)
 	d.needResource(fleet.KindRequest, now.Name)
 	if old != nil && old.Project != now.Project {
-		d.refuse(Conflict, "project", now.Project, "another-project", "the request is project %s's; it does not change hands", old.Project)
+		d.refuse(Conflict.by("another-project"), "project", now.Project, "the request is project %s's; it does not change hands", old.Project)
 		return
 	}
 	d.needResource(fleet.KindProject, now.Project)
 	if d.s.Get(fleet.KindProject, now.Project) == nil {
-		d.refuse(NotFound, "project", now.Project, "no-such", "there is no such project")
+		d.refuse(NotFound.by("no-such"), "project", now.Project, "there is no such project")
 		return
 	}
 	list, wanted := d.wishes(now, old)
@@ -187,7 +187,7 @@ func (d *draft) wishes(now, old *fleet.Request) (list []*wish, all map[string]bo
 			have := d.s.NIC(asked.Name)
 			if have != nil && have.Request != now.Name {
 				d.needResource(fleet.KindNIC, asked.Name)
-				d.refuse(Conflict, path+"name", asked.Name, "name-taken", "there is a NIC of this name that did not come with this request")
+				d.refuse(Conflict.by("name-taken"), path+"name", asked.Name, "there is a NIC of this name that did not come with this request")
 				continue
 			}
 			if had := before[asked.Name]; have != nil && had != nil && same(asked, had) {

@@ -56,6 +56,14 @@ const (
 	NotFound  Class = "not-found"
 )
 
+// cause is a rule with what breaking it comes to.
+type cause struct {
+	class Class
+	rule  string
+}
+
+func (c Class) by(rule string) cause { return cause{c, rule} }
+
 // Refusal is one reason why something is not done. Several are joined.
 type Refusal struct {
 	Class Class
@@ -84,11 +92,11 @@ func (r *Refusal) Error() string {
 
 // Refusals returns those that err has joined.
 func Refusals(err error) []*Refusal {
-	if r, ok := errors.AsType[*Refusal](err); ok && error(r) == err {
-		return []*Refusal{r}
-	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
+		if r, one := errors.AsType[*Refusal](err); one {
+			return []*Refusal{r}
+		}
 		return nil
 	}
 	var out []*Refusal
@@ -139,7 +147,7 @@ func (s *State) Delete(kind fleet.Kind, name string, opt Options) (*Change, erro
 	d := newDraft(s, opt, "delete", fleet.Head{Kind: kind, Name: name})
 	old := s.Get(kind, name)
 	if old == nil {
-		d.refuse(NotFound, "", "", "no-such", "there is no %s of this name", kind)
+		d.refuse(NotFound.by("no-such"), "", "", "there is no %s of this name", kind)
 		return d.finish()
 	}
 	if !d.current(&fleet.Head{Kind: kind, Name: name}) {
@@ -188,7 +196,7 @@ func clone[R fleet.Resource](res R) (R, error) {
 // invalid notes what is wrong with the resource by itself.
 func (d *draft) invalid(res fleet.Resource) {
 	for _, e := range nic.FieldErrors(res.Validate()) {
-		d.refuse(Invalid, e.Field, e.Value, "format", "%s", e.Problem)
+		d.refuse(Invalid.by("format"), e.Field, e.Value, "%s", e.Problem)
 	}
 }
 
@@ -202,6 +210,6 @@ func (d *draft) current(h *fleet.Head) bool {
 	if want == 0 || want == have {
 		return true
 	}
-	d.refuse(Conflict, "meta.revision", fmt.Sprint(want), "changed-since", "has been changed since: it is at revision %d", have)
+	d.refuse(Conflict.by("changed-since"), "meta.revision", fmt.Sprint(want), "has been changed since: it is at revision %d", have)
 	return false
 }

@@ -14,13 +14,13 @@ func (s *State) Migrate(name, to string, opt Options) (*Change, error) {
 		case m != nil && m.To == to && m.Phase == fleet.Prepared:
 			return // as it is
 		case m != nil:
-			d.refuse(Conflict, "migration", to, "migrating", "is being migrated from %s to %s: complete or abort that", m.From, m.To)
+			d.refuse(Conflict.by("migrating"), "migration", to, "is being migrated from %s to %s: complete or abort that", m.From, m.To)
 			return
 		case n.Node == "":
-			d.refuse(Conflict, "node", "", "nowhere", "the NIC is on no node: put it on one")
+			d.refuse(Conflict.by("nowhere"), "node", "", "the NIC is on no node: put it on one")
 			return
 		case n.Node == to:
-			d.refuse(Invalid, "migration.to", to, "same-node", "the NIC is there")
+			d.refuse(Invalid.by("same-node"), "migration.to", to, "the NIC is there")
 			return
 		}
 		d.serves("migration.to", to, n.Network, false)
@@ -50,7 +50,7 @@ func (s *State) Complete(name string, opt Options) (*Change, error) {
 		case m == nil:
 			d.notMigrating()
 		case m.Phase != fleet.Activated:
-			d.refuse(Conflict, "migration.phase", string(m.Phase), "not-activated", "activate it on %s first", m.To)
+			d.refuse(Conflict.by("not-activated"), "migration.phase", string(m.Phase), "activate it on %s first", m.To)
 		default:
 			d.ports[port{m.From, n.Interface}] = ""
 			n.Migration = nil
@@ -71,7 +71,7 @@ func (s *State) Abort(name string, opt Options) (*Change, error) {
 }
 
 func (d *draft) notMigrating() {
-	d.refuse(Conflict, "migration", "", "not-migrating", "the NIC is not being migrated")
+	d.refuse(Conflict.by("not-migrating"), "migration", "", "the NIC is not being migrated")
 }
 
 // migrate has a step change a copy of a NIC.
@@ -79,7 +79,7 @@ func (s *State) migrate(action, name string, opt Options, step func(*draft, *fle
 	d := newDraft(s, opt, action, fleet.Head{Kind: fleet.KindNIC, Name: name})
 	old := s.NIC(name)
 	if old == nil {
-		d.refuse(NotFound, "", "", "no-such", "there is no nic of this name")
+		d.refuse(NotFound.by("no-such"), "", "", "there is no nic of this name")
 		return nil, errors.Join(d.refused...)
 	}
 	if !d.current(&fleet.Head{Kind: fleet.KindNIC, Name: name}) {

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,14 +13,19 @@ import (
 func (d *draft) putNetwork(now *fleet.Network) {
 	m := newModel(now, d.s.duid)
 	for _, p := range m.problems {
-		d.refuse(Invalid, strings.TrimSuffix("defaults."+p.Field, "."), p.Value, "format", "%s", p.Text)
+		d.refuse(Invalid.by("format"), strings.TrimSuffix("defaults."+p.Field, "."), p.Value, "%s", p.Text)
 	}
 	old := get[*fleet.Network](d.s, fleet.KindNetwork, now.Name)
 	d.apart(now)
-	if old != nil && len(d.refused) == 0 {
+	if old != nil && len(d.refused) == 0 && !bytes.Equal(shape(now), shape(old)) {
 		d.stillServes(now, m)
 	}
 	d.write(now)
+}
+
+// shape is what of a network its NICs' documents are made with.
+func shape(n *fleet.Network) []byte {
+	return mustJSON([]any{n.Prefixes, n.Defaults, n.Transparent})
 }
 
 // apart refuses prefixes that another network has, unless one of the two is
@@ -36,7 +42,7 @@ func (d *draft) apart(now *fleet.Network) {
 		}
 		for i, p := range now.Prefixes {
 			if j := slices.IndexFunc(other.Prefixes, p.Overlaps); j >= 0 {
-				d.refuse(Conflict, at("prefixes", i), p.String(), "prefix-overlaps", "overlaps %s of network %s; isolated networks may", other.Prefixes[j], name)
+				d.refuse(Conflict.by("prefix-overlaps"), at("prefixes", i), p.String(), "overlaps %s of network %s; isolated networks may", other.Prefixes[j], name)
 			}
 		}
 	}
@@ -49,7 +55,7 @@ func (d *draft) stillServes(now *fleet.Network, m *model) {
 	for _, p := range d.s.pools[now.Name] {
 		for _, r := range p.Ranges {
 			if !inOne(now, r) {
-				d.refuse(Conflict, "prefixes", "", "in-use", "pool %s has %s, which would be in no prefix", p.Name, r)
+				d.refuse(Conflict.by("in-use"), "prefixes", "", "pool %s has %s, which would be in no prefix", p.Name, r)
 			}
 		}
 	}
@@ -61,11 +67,11 @@ func (d *draft) stillServes(now *fleet.Network, m *model) {
 		}
 	}
 	if len(lost) > 0 {
-		d.refuse(Conflict, "prefixes", "", "in-use", "would lie in no prefix: %s", lost)
+		d.refuse(Conflict.by("in-use"), "prefixes", "", "would lie in no prefix: %s", lost)
 	}
 	for p, who := range sp.prefixes {
 		if !slices.ContainsFunc(now.Prefixes, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Overlaps(p) }) {
-			d.refuse(Conflict, "prefixes", p.String(), "in-use", "is %s's, and would lie in no prefix", spoken(who.owner))
+			d.refuse(Conflict.by("in-use"), "prefixes", p.String(), "is %s's, and would lie in no prefix", spoken(who.owner))
 		}
 	}
 	if len(d.refused) == 0 {
@@ -89,7 +95,7 @@ func inOne(n *fleet.Network, r fleet.Range) bool {
 func (d *draft) deleteNetwork(old *fleet.Network) {
 	d.needAllOf(old.Name)
 	for _, p := range d.s.pools[old.Name] {
-		d.refuse(Conflict, "", "", "in-use", "pool %s is of this network", p.Name)
+		d.refuse(Conflict.by("in-use"), "", "", "pool %s is of this network", p.Name)
 	}
 	seen := map[string]bool{}
 	for _, who := range d.s.look(old.Name).macs {
@@ -100,7 +106,7 @@ func (d *draft) deleteNetwork(old *fleet.Network) {
 	}
 	delete(seen, "")
 	if names := sortedKeys(seen); len(names) > 0 {
-		d.refuse(Conflict, "", "", "in-use", "is used by %s", some(names, spoken))
+		d.refuse(Conflict.by("in-use"), "", "", "is used by %s", some(names, spoken))
 	}
 	d.remove(old)
 	for _, all := range []string{fleet.AddressesKey(old.Name), fleet.MACsKey(old.Name), fleet.PrefixesKey(old.Name)} {
@@ -147,16 +153,16 @@ func (d *draft) putPool(now *fleet.Pool) {
 	d.needUnder(fleet.ResourcesKey(fleet.KindPool))
 	net := get[*fleet.Network](d.s, fleet.KindNetwork, now.Network)
 	if net == nil {
-		d.refuse(NotFound, "network", now.Network, "no-such", "there is no such network")
+		d.refuse(NotFound.by("no-such"), "network", now.Network, "there is no such network")
 		return
 	}
 	for i, r := range now.Ranges {
 		if !inOne(net, r) {
-			d.refuse(Invalid, at("ranges", i), r.String(), "outside-network", "not wholly in one of the prefixes of network %s", net.Name)
+			d.refuse(Invalid.by("outside-network"), at("ranges", i), r.String(), "not wholly in one of the prefixes of network %s", net.Name)
 		}
 		for _, other := range d.s.pools[now.Network] {
 			if j := slices.IndexFunc(other.Ranges, r.Overlaps); j >= 0 && other.Name != now.Name {
-				d.refuse(Conflict, at("ranges", i), r.String(), "pool-overlaps", "overlaps %s of pool %s", other.Ranges[j], other.Name)
+				d.refuse(Conflict.by("pool-overlaps"), at("ranges", i), r.String(), "overlaps %s of pool %s", other.Ranges[j], other.Name)
 			}
 		}
 	}
@@ -184,7 +190,7 @@ func (d *draft) noneLeft(field string, old *fleet.Pool, stays func(netip.Addr) b
 		}
 	}
 	if len(left) > 0 {
-		d.refuse(Conflict, field, "", "in-use", "in use: %s", left)
+		d.refuse(Conflict.by("in-use"), field, "", "in use: %s", left)
 	}
 }
 
@@ -199,7 +205,7 @@ func (d *draft) putNode(now *fleet.Node) {
 		d.needUnder(fleet.InterfacesKey(now.Name))
 		for _, name := range d.s.NICs(now.Name) {
 			if n := d.s.NIC(name); n != nil && !reaches(now, n.Network) {
-				d.refuse(Conflict, "networks", "", "in-use", "NIC %s on this node is in network %s", name, n.Network)
+				d.refuse(Conflict.by("in-use"), "networks", "", "NIC %s on this node is in network %s", name, n.Network)
 			}
 		}
 	}
@@ -209,13 +215,19 @@ func (d *draft) putNode(now *fleet.Node) {
 func (d *draft) deleteNode(old *fleet.Node) {
 	d.needUnder(fleet.InterfacesKey(old.Name))
 	if names := d.s.NICs(old.Name); len(names) > 0 {
-		d.refuse(Conflict, "", "", "in-use", "has NICs: %s", some(names, func(s string) string { return s }))
+		d.refuse(Conflict.by("in-use"), "", "", "has NICs: %s", some(names, func(s string) string { return s }))
 	}
 	d.remove(old)
 }
 
 func (d *draft) deleteProject(old *fleet.Project) {
-	d.account(old.Name) // whoever changes what it has writes this too
+	usage := fleet.UsageKey(old.Name) // whoever changes what it has writes this too
+	if p := d.s.projects[old.Name]; p != nil {
+		d.need(usage, p.rev)
+	} else {
+		d.need(usage, 0)
+	}
+	d.deletes[usage] = true
 	var has []string
 	for _, kind := range []fleet.Kind{fleet.KindNIC, fleet.KindFailover, fleet.KindRequest} {
 		for _, name := range sortedKeys(d.s.resources[kind]) {
@@ -225,7 +237,7 @@ func (d *draft) deleteProject(old *fleet.Project) {
 		}
 	}
 	if len(has) > 0 {
-		d.refuse(Conflict, "", "", "in-use", "has %s", some(has, func(s string) string { return s }))
+		d.refuse(Conflict.by("in-use"), "", "", "has %s", some(has, func(s string) string { return s }))
 	}
 	d.remove(old)
 }

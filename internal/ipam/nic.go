@@ -2,13 +2,11 @@ package ipam
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/berth-net/berth/internal/fleet"
-	"github.com/berth-net/berth/internal/nic"
 )
 
 // wish is one NIC as it is wanted and as it was; one of the two may be nil.
@@ -39,7 +37,7 @@ func (d *draft) putNIC(now *fleet.NIC) {
 
 func (d *draft) deleteNIC(old *fleet.NIC) {
 	if r := get[*fleet.Request](d.s, fleet.KindRequest, old.Request); r != nil {
-		d.refuse(Conflict, "", "", "in-use", "came with request %s: delete that, or take the NIC out of it", old.Request)
+		d.refuse(Conflict.by("in-use"), "", "", "came with request %s: delete that, or take the NIC out of it", old.Request)
 		return
 	}
 	d.change([]*wish{{old: old}})
@@ -100,7 +98,7 @@ func (d *draft) plan(w *wish) {
 	d.needResource(fleet.KindNIC, w.now.Name)
 	w.now.Granted, w.now.Migration = nil, nil
 	if w.old != nil && w.old.Project != w.now.Project {
-		d.refuse(Conflict, "project", w.now.Project, "another-project", "the NIC is project %s's; it does not change hands", w.old.Project)
+		d.refuse(Conflict.by("another-project"), "project", w.now.Project, "the NIC is project %s's; it does not change hands", w.old.Project)
 		return
 	}
 	w.network = d.open(w.now.Project, w.now.Network)
@@ -119,7 +117,7 @@ func (d *draft) planEnd(old *fleet.NIC) { d.notInFailover(old, "") }
 
 func (d *draft) notInFailover(n *fleet.NIC, field string) {
 	for _, f := range d.s.failovers(n.Name) {
-		d.refuse(Conflict, field, "", "in-use", "NIC %s is a member of fail-over %s: take it out first", n.Name, f.Name)
+		d.refuse(Conflict.by("in-use"), field, "", "NIC %s is a member of fail-over %s: take it out first", n.Name, f.Name)
 	}
 }
 
@@ -131,16 +129,16 @@ func (d *draft) open(project, network string) *fleet.Network {
 	d.needResource(fleet.KindProject, project)
 	d.needResource(fleet.KindNetwork, network)
 	if d.s.Get(fleet.KindProject, project) == nil {
-		d.refuse(NotFound, "project", project, "no-such", "there is no such project")
+		d.refuse(NotFound.by("no-such"), "project", project, "there is no such project")
 		return nil
 	}
 	net := get[*fleet.Network](d.s, fleet.KindNetwork, network)
 	switch {
 	case net == nil:
-		d.refuse(NotFound, "network", network, "no-such", "there is no such network")
+		d.refuse(NotFound.by("no-such"), "network", network, "there is no such network")
 		return nil
 	case !slices.Contains(net.Projects, "*") && !slices.Contains(net.Projects, project):
-		d.refuse(Denied, "network", network, "network-closed", "not open to project %s: its projects are %s", project, listed(net.Projects))
+		d.refuse(Denied.by("network-closed"), "network", network, "not open to project %s: its projects are %s", project, listed(net.Projects))
 		return nil
 	}
 	return net
@@ -159,10 +157,10 @@ func (d *draft) place(w *wish) {
 	if old != nil && old.Migration != nil {
 		now.Migration = old.Migration
 		if now.Node != old.Node {
-			d.refuse(Conflict, "node", now.Node, "migrating", "is being migrated from %s to %s: complete or abort that", old.Migration.From, old.Migration.To)
+			d.refuse(Conflict.by("migrating"), "node", now.Node, "is being migrated from %s to %s: complete or abort that", old.Migration.From, old.Migration.To)
 		}
 		if now.Network != old.Network {
-			d.refuse(Conflict, "network", now.Network, "migrating", "is being migrated")
+			d.refuse(Conflict.by("migrating"), "network", now.Network, "is being migrated")
 		}
 	}
 	if now.Node == "" {
@@ -173,7 +171,7 @@ func (d *draft) place(w *wish) {
 	if old == nil || old.Node == "" || stays || d.opt.Force || d.opt.InForce != nil && !d.opt.InForce(old.Node, old.Name) {
 		return
 	}
-	d.refuse(Conflict, "node", now.Node, "in-force-elsewhere", "the NIC is in force on node %s: migrate it", old.Node)
+	d.refuse(Conflict.by("in-force-elsewhere"), "node", now.Node, "the NIC is in force on node %s: migrate it", old.Node)
 }
 
 // serves holds a node to the network, and to being open to what is new.
@@ -182,11 +180,11 @@ func (d *draft) serves(field, name, network string, stays bool) {
 	node := get[*fleet.Node](d.s, fleet.KindNode, name)
 	switch {
 	case node == nil:
-		d.refuse(NotFound, field, name, "no-such", "there is no such node")
+		d.refuse(NotFound.by("no-such"), field, name, "there is no such node")
 	case !stays && node.State != fleet.NodeEnabled && node.State != "":
-		d.refuse(Conflict, field, name, "node-closed", "the node is %s: it gets no new NICs", node.State)
+		d.refuse(Conflict.by("node-closed"), field, name, "the node is %s: it gets no new NICs", node.State)
 	case !reaches(node, network):
-		d.refuse(Conflict, field, name, "network-not-served", "the node does not serve network %s: its networks are %s", network, listed(node.Networks))
+		d.refuse(Conflict.by("network-not-served"), field, name, "the node does not serve network %s: its networks are %s", network, listed(node.Networks))
 	}
 }
 
@@ -335,7 +333,7 @@ func (d *draft) takePorts(n *fleet.NIC) {
 
 func (d *draft) takePort(field string, at port, owner string) {
 	if holder := d.occupant(at); holder != "" && holder != owner {
-		d.refuse(Conflict, field, at.name, "interface-taken", "is %s's on node %s", spoken(holder), at.node)
+		d.refuse(Conflict.by("interface-taken"), field, at.name, "is %s's on node %s", spoken(holder), at.node)
 		return
 	}
 	d.ports[at] = owner
@@ -349,74 +347,6 @@ func spoken(owner string) string {
 	return "fail-over " + strings.TrimPrefix(owner, ownerFailover)
 }
 
-// prefixesOf are the whole prefixes that a NIC's binding asks for. What is no
-// prefix is told when the document is made.
-func prefixesOf(n *fleet.NIC) []netip.Prefix {
-	var out []netip.Prefix
-	for _, key := range []string{"slaac", "delegated"} {
-		list, _ := n.Binding[key].([]any)
-		for _, v := range list {
-			if p, err := netip.ParsePrefix(fmt.Sprint(v)); err == nil && p.Addr().Is6() {
-				out = append(out, p.Masked())
-			}
-		}
-	}
-	return out
-}
-
-// takePrefixes claims prefixes that are wholly the NIC's: they lie in the
-// network's, and nobody else has anything in them.
-func (d *draft) takePrefixes(w *wish) {
-	sp := d.s.look(w.now.Network)
-	for _, p := range prefixesOf(w.now) {
-		at := block{w.now.Network, p}
-		if d.blocks[at] = w.owner(); w.old != nil && slices.Contains(prefixesOf(w.old), p) && !w.moved() {
-			continue
-		}
-		if !slices.ContainsFunc(w.network.Prefixes, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Overlaps(p) }) {
-			d.refuse(Invalid, "binding", p.String(), "outside-network", "in none of the prefixes of network %s", w.now.Network)
-			continue
-		}
-		d.needRange(fleet.AddressesKey(w.now.Network), p)
-		d.needUnder(fleet.PrefixesKey(w.now.Network))
-		if what, who, taken := sp.within(p, w.owner()); taken && !d.givenUp(w.now.Network, what) {
-			d.refuse(Conflict, "binding", p.String(), "prefix-taken", "%s in it is %s's", what, spoken(who.owner))
-		}
-		d.notBoth(w, p)
-	}
-}
-
-// needRange holds the change to what is known of a part of the addresses.
-func (d *draft) needRange(under string, p netip.Prefix) {
-	r := fleet.RangeOf(p)
-	d.needs[fleet.Need{Key: under + fleet.Hex(r.First), End: under + fleet.Hex(r.Last) + "~", Revision: d.s.revision}] = true
-}
-
-// givenUp reports whether this decision takes something from whoever has it.
-func (d *draft) givenUp(network, what string) bool {
-	if p, err := netip.ParsePrefix(what); err == nil {
-		owner, changed := d.blocks[block{network, p}]
-		return changed && owner == ""
-	}
-	a, err := netip.ParseAddr(what)
-	c, changed := d.addresses[spot{network, a}]
-	return err == nil && changed && (c == nil || c.Owner == "")
-}
-
-// notBoth refuses what two NICs of one decision want.
-func (d *draft) notBoth(w *wish, p netip.Prefix) {
-	for at, owner := range d.blocks {
-		if at.network == w.now.Network && owner != "" && owner != w.owner() && at.prefix.Overlaps(p) {
-			d.refuse(Conflict, "binding", p.String(), "prefix-taken", "%s is %s's", at.prefix, spoken(owner))
-		}
-	}
-	for at, c := range d.addresses {
-		if at.network == w.now.Network && c != nil && c.Owner != "" && c.Owner != w.owner() && p.Contains(at.address) {
-			d.refuse(Conflict, "binding", p.String(), "prefix-taken", "%s in it is %s's", at.address, spoken(c.Owner))
-		}
-	}
-}
-
 // keep writes down what was decided.
 func (d *draft) keep(w *wish) {
 	if w.now == nil {
@@ -424,90 +354,6 @@ func (d *draft) keep(w *wish) {
 		return
 	}
 	d.write(w.now)
-}
-
-// settle counts machines and holds each project to its quota.
-func (d *draft) settle() {
-	for _, key := range sortedKeys(d.machines) {
-		project, vm, _ := strings.Cut(key, "/")
-		was, is := 0, 0
-		if p := d.s.projects[project]; p != nil {
-			was = len(p.vms[vm])
-		}
-		is = len(d.machineNICs(project, vm))
-		switch u := d.account(project); {
-		case was == 0 && is > 0:
-			u.VMs++
-		case was > 0 && is == 0:
-			u.VMs--
-		}
-	}
-	for _, name := range sortedKeys(d.usage) {
-		d.holdToQuota(name, d.usage[name])
-	}
-}
-
-// machineNICs are the NICs of a machine as this decision leaves them.
-func (d *draft) machineNICs(project, vm string) []*fleet.NIC {
-	var out []*fleet.NIC
-	if p := d.s.projects[project]; p != nil {
-		for _, n := range p.vms[vm] {
-			if _, changed := d.nics[n.Name]; !changed {
-				out = append(out, n)
-			}
-		}
-	}
-	for _, n := range d.nics {
-		if n != nil && n.Project == project && n.VM == vm {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-func (d *draft) holdToQuota(name string, u *fleet.Usage) {
-	p := get[*fleet.Project](d.s, fleet.KindProject, name)
-	if p == nil {
-		return
-	}
-	was := d.s.Usage(name)
-	for _, q := range []struct {
-		what    string
-		limit   *int
-		was, is int
-	}{
-		{"vms", p.Quota.VMs, was.VMs, u.VMs},
-		{"nics", p.Quota.NICs, was.NICs, u.NICs},
-		{"addresses4", p.Quota.Addresses4, was.Addresses4, u.Addresses4},
-		{"addresses6", p.Quota.Addresses6, was.Addresses6, u.Addresses6},
-	} {
-		if q.limit != nil && q.is > *q.limit && q.is > q.was {
-			d.refuse(Quota, "", fmt.Sprint(q.is), "quota."+q.what, "project %s may have %d %s; it has %d and would have %d", name, *q.limit, q.what, q.was, q.is)
-		}
-	}
-}
-
-// chooseMAC is the MAC that was asked for, or the NIC's so far, or what comes
-// with its new addresses, or a new one.
-func (d *draft) chooseMAC(w *wish) (nic.MAC, bool) {
-	now, old := w.now, w.old
-	switch {
-	case now.MAC != nil:
-		return *now.MAC, d.freeMAC(w, "mac", *now.MAC)
-	case old != nil && !w.moved() && old.MAC == nil && old.Granted != nil:
-		return old.Granted.MAC, d.freeMAC(w, "vm", old.Granted.MAC)
-	}
-	for _, a := range w.fresh {
-		if f := d.s.fixed(now.Network, a); f != nil && f.MAC != nil {
-			return *f.MAC, d.freeMAC(w, "addresses", *f.MAC)
-		}
-	}
-	for _, a := range w.got {
-		if c := d.claim(spot{now.Network, a}); c != nil && c.MAC != nil && d.unused(w, *c.MAC) {
-			return *c.MAC, true
-		}
-	}
-	return d.generate(w)
 }
 
 // chooseHostname is what was asked for, or what comes with an address.
@@ -521,72 +367,4 @@ func (d *draft) chooseHostname(w *wish) string {
 		}
 	}
 	return ""
-}
-
-// unused reports whether a NIC can have a MAC: it is nobody else's in the
-// network, and no other NIC of the same machine has it.
-func (d *draft) unused(w *wish, m nic.MAC) bool {
-	holder := d.holder(station{w.now.Network, m})
-	return (holder == "" || holder == w.owner()) && d.twin(w.now, m) == ""
-}
-
-// twin is the NIC of the same machine that has a MAC, "" if none: what groups
-// NICs on a node needs them apart.
-func (d *draft) twin(n *fleet.NIC, m nic.MAC) string {
-	if n.VM == "" {
-		return ""
-	}
-	for _, o := range d.machineNICs(n.Project, n.VM) {
-		if o.Name != n.Name && o.Granted != nil && o.Granted.MAC == m {
-			return o.Name
-		}
-	}
-	return ""
-}
-
-func (d *draft) freeMAC(w *wish, field string, m nic.MAC) bool {
-	if holder := d.holder(station{w.now.Network, m}); holder != "" && holder != w.owner() {
-		d.refuse(Conflict, field, m.String(), "mac-taken", "the MAC is %s's in network %s", spoken(holder), w.now.Network)
-		return false
-	}
-	if twin := d.twin(w.now, m); twin != "" {
-		d.refuse(Conflict, field, m.String(), "mac-taken", "the MAC is NIC %s's of the same machine", twin)
-		return false
-	}
-	return true
-}
-
-// generate makes a MAC that nobody has and that is kept for no address: at
-// random, and where there are few to choose from by trying them all.
-func (d *draft) generate(w *wish) (nic.MAC, bool) {
-	const tries = 64
-	begin, err := fleet.ParseMACPrefix(w.network.MACPrefix)
-	if err != nil {
-		d.refuse(Invalid, "network", w.network.Name, "mac-prefix", "its mac-prefix: %v", err)
-		return nic.MAC{}, false
-	}
-	bits := 8 * (len(nic.MAC{}) - len(begin))
-	start := d.opt.Entropy()
-	count := uint64(tries)
-	if bits <= 16 {
-		count = 1 << bits
-	}
-	for i := range count {
-		n := start + i
-		if bits > 16 && i > 0 {
-			n = d.opt.Entropy()
-		}
-		var m nic.MAC
-		for j := range m {
-			m[j] = byte(n >> (8 * (len(m) - 1 - j)))
-		}
-		copy(m[:], begin)
-		_, known := d.s.look(w.now.Network).macs[m]
-		_, here := d.macs[station{w.now.Network, m}]
-		if !known && !here && m != nic.BerthMAC() && d.twin(w.now, m) == "" {
-			return m, true
-		}
-	}
-	d.refuse(Exhausted, "mac", w.network.MACPrefix, "mac-exhausted", "no free MAC found that begins with the mac-prefix of network %s", w.network.Name)
-	return nic.MAC{}, false
 }

@@ -75,11 +75,11 @@ func operation(t testing.TB, r *rand.Rand, s *ipam.State, opt ipam.Options) (*ip
 	case 2:
 		return s.Migrate(name, pick(r, "n0", "n1"), opt)
 	case 3:
-		return s.Activate(name, opt)
+		return s.Activate(onTheMove(s, name), opt)
 	case 4:
-		return s.Complete(name, opt)
+		return s.Complete(onTheMove(s, name), opt)
 	case 5:
-		return s.Abort(name, opt)
+		return s.Abort(onTheMove(s, name), opt)
 	case 6, 7, 8:
 		return put(fmt.Sprintf("{kind: request, name: r%d, project: %s, vms: [{name: m%d, nics: [{%s}, {%s}]}]}", r.IntN(2), project, r.IntN(2), nicKeys(r), nicKeys(r)))
 	case 9:
@@ -96,22 +96,32 @@ func operation(t testing.TB, r *rand.Rand, s *ipam.State, opt ipam.Options) (*ip
 			27+r.IntN(2), r.IntN(3), 1+r.IntN(12), 1300+r.IntN(3)))
 	case 15:
 		if r.IntN(2) == 0 {
-			return s.Activate(name, opt)
+			return s.Activate(onTheMove(s, name), opt)
 		}
 		return s.Delete(fleet.KindPool, pick(r, "a", "six", "i"), opt)
 	case 16, 17, 18:
 		return put(pick(r, strings.Split(busy, "---")...))
 	case 19:
-		if r.IntN(3) > 0 {
-			return s.Migrate(name, pick(r, "n0", "n1"), opt)
-		}
-		return s.Delete(pick(r, fleet.KindNode, fleet.KindNetwork, fleet.KindProject), pick(r, "n0", "iso", "p1", "lan"), opt)
+		return s.Migrate(name, pick(r, "n0", "n1"), opt)
+	case 20, 21:
+		what := pick(r, fleet.Head{Kind: fleet.KindNode, Name: "n0"}, fleet.Head{Kind: fleet.KindNode, Name: "n1"}, fleet.Head{Kind: fleet.KindNetwork, Name: "iso"}, fleet.Head{Kind: fleet.KindProject, Name: project}, fleet.Head{Kind: fleet.KindPool, Name: "i"})
+		return s.Delete(what.Kind, what.Name, opt)
 	}
 	vm := ""
 	if r.IntN(2) == 0 {
 		vm = fmt.Sprintf(", vm: m%d", r.IntN(2))
 	}
 	return put(fmt.Sprintf("{kind: nic, name: %s, project: %s, %s%s}", name, project, nicKeys(r), vm))
+}
+
+// onTheMove is the first NIC that is being migrated, else the one named.
+func onTheMove(s *ipam.State, name string) string {
+	for i := range 6 {
+		if n := s.NIC(fmt.Sprintf("v%d", i)); n != nil && n.Migration != nil {
+			return n.Name
+		}
+	}
+	return name
 }
 
 // check holds a site to everything that must never be otherwise.

@@ -128,6 +128,7 @@ func (s *State) Dependents(kind fleet.Kind, name string) []string {
 			}
 		}
 		return out
+	default: // no document is made with it
 	}
 	return nil
 }

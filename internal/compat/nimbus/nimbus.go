@@ -3,9 +3,10 @@
 // string of workspace-control, networks.conf, and the entries that
 // dhcp-conf-alter wrote into dhcpd.conf. Each becomes a binding's document.
 //
-// Not here: asking berthd, files, exit codes (cmd/berth), the service's own
-// network pools, and the pickled state of workspace-control, which only its
-// own Python reads.
+// The service's own network pools become resources of the controller.
+//
+// Not here: asking berthd, files, exit codes (cmd/berth), and the pickled
+// state of workspace-control, which only its own Python reads.
 package nimbus
 
 import (
