@@ -129,7 +129,7 @@ type decided struct {
 
 // attempt decides once, and commits.
 func (r *Replica) attempt(ctx context.Context, who identity.Identity, a *Action) (Result, error) {
-	d, err := r.decide(who, a)
+	d, err := r.decideNow(ctx, who, a)
 	if err != nil {
 		if d.decision != nil && !a.DryRun {
 			r.remember(ctx, d)
@@ -162,6 +162,28 @@ func planned(c *ipam.Change, a *Action) fleet.Resource {
 		}
 	}
 	return nil
+}
+
+// decideNow decides so that the answer is right though nothing will be committed
+// to prove it: a refusal, or that nothing is to be done. This replica may not
+// have seen yet what another one has done, and told the same client; so such an
+// answer is only given on a picture that has all that was done before.
+func (r *Replica) decideNow(ctx context.Context, who identity.Identity, a *Action) (decided, error) {
+	d, err := r.decide(who, a)
+	if a.DryRun || err == nil && d.change != nil || errors.Is(err, ErrUnavailable) {
+		return d, err
+	}
+	latest, outage := r.store.Latest(ctx)
+	if outage != nil {
+		return decided{}, unavailable(outage)
+	}
+	if latest <= d.revision {
+		return d, err
+	}
+	if err := r.reached(ctx, latest); err != nil {
+		return decided{}, err
+	}
+	return r.decide(who, a)
 }
 
 // decide asks everybody, on the picture as it is. Of a refusal by a policy the

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ type site struct {
 	store    *etcd.Store
 }
 
-func newSite(t testing.TB, manner string) *site {
+func newSite(t testing.TB, run func(socket string) func() *exec.Cmd) *site {
 	t.Helper()
 	s := &site{t: t}
 	s.members, s.store = cluster(t)
@@ -47,7 +48,7 @@ func newSite(t testing.TB, manner string) *site {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	for i := range replicas {
 		socket := filepath.Join(dir, fmt.Sprintf("%d.sock", i))
-		s.replicas = append(s.replicas, newProcess(t, fmt.Sprintf("replica %d", i), ourselves("replica", socket, manner)))
+		s.replicas = append(s.replicas, newProcess(t, fmt.Sprintf("replica %d", i), run(socket)))
 		s.doors = append(s.doors, newDoor(socket))
 	}
 	s.furnish()
@@ -99,10 +100,17 @@ func (s *site) chaos(rng *rand.Rand) {
 
 // Clients claim and give back addresses of one network while replicas and
 // members are killed. No order of what they saw is wrong, every revision is
-// whole, and in the end all that was granted is there, and nothing else.
+// whole, and in the end all that was granted is there, and nothing else. It is
+// so of the decisions with the store, and of the whole controller.
 func TestClaims(t *testing.T) {
+	for name, run := range map[string]func(string) func() *exec.Cmd{"decisions": small("careful"), "controller": controller(t)} {
+		t.Run(name, func(t *testing.T) { claims(t, run) })
+	}
+}
+
+func claims(t *testing.T, run func(string) func() *exec.Cmd) {
 	seed := seeded(t)
-	s := newSite(t, "careful")
+	s := newSite(t, run)
 	r := s.run(seed, func() { s.chaos(rand.New(rand.NewPCG(seed, clients))) })
 	r.tell(t)
 	for _, wrong := range slices.Concat(r.told, r.revisions, r.steps) {
@@ -113,7 +121,7 @@ func TestClaims(t *testing.T) {
 // Replicas that do not care whether what they decided on is still so are found
 // out, by the clients' history as well as by the revisions.
 func TestCareless(t *testing.T) {
-	s := newSite(t, "careless")
+	s := newSite(t, small("careless"))
 	r := s.run(seeded(t), func() { time.Sleep(3 * time.Second) })
 	for what, wrong := range map[string][]string{"history": r.steps, "revisions": r.revisions} {
 		t.Logf("%s: %d wrong, such as %q", what, len(wrong), wrong[:min(len(wrong), 1)])

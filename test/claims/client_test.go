@@ -214,16 +214,16 @@ func (c *client) ask(method string, g *group, body []byte) (outcome, answer, boo
 func (c *client) get(g *group) {
 	call := c.history.now()
 	got, a, _ := c.ask(http.MethodPut, g, c.body(g))
-	switch g.state = got; got {
-	case done:
-		end := c.history.now()
+	end := c.history.now()
+	if g.state = got; got == done {
 		if err := c.read(g, a); err != nil {
 			c.wrong = append(c.wrong, fmt.Sprintf("%s: %v", g.name, err))
 		}
 		for _, address := range g.has {
 			c.history.addAt(c.number, call, end, step{claim, address, g.name, true})
 		}
-	case unknown:
+	}
+	if got == unknown {
 		for _, address := range g.exact {
 			c.history.add(c.number, call, step{claim, address, g.name, false})
 		}
