@@ -291,13 +291,14 @@ func (d *draft) past(who claimant, pool *fleet.Pool, a netip.Addr) (next netip.A
 }
 
 // claimAddresses completes the records of a NIC's addresses with what was
-// decided for it. With another MAC its time with an address begins anew.
+// decided for it. With another MAC, or on another node, its time with an
+// address begins anew.
 func (d *draft) claimAddresses(w *wish) {
 	mac := w.now.Granted.MAC
 	for _, a := range w.got {
 		at := spot{w.now.Network, a}
 		c := *d.claim(at)
-		if slices.Contains(w.fresh, a) || c.MAC == nil || *c.MAC != mac {
+		if slices.Contains(w.fresh, a) || c.MAC == nil || *c.MAC != mac || c.Node != w.now.Node {
 			c.Since, c.By, c.Node = d.opt.Now, d.opt.Actor, w.now.Node
 		}
 		c.MAC, c.Hostname = &mac, w.now.Granted.Hostname

@@ -131,8 +131,8 @@ func TestQuota(t *testing.T) {
 		t.Error(u)
 	}
 	got := w.refused("{kind: nic, name: c, project: blue, network: lan, vm: db}")
-	want := "quota quota.vms nic c: project blue may have 1 vms; it has 1 and would have 2\n" +
-		"quota quota.addresses4 nic c: project blue may have 2 addresses4; it has 2 and would have 3"
+	want := "quota quota.vms nic c: project \"blue\": may have 1 vms; it has 1 and would have 2\n" +
+		"quota quota.addresses4 nic c: project \"blue\": may have 2 addresses4; it has 2 and would have 3"
 	if got != want {
 		t.Errorf("got %s", got)
 	}

@@ -63,7 +63,7 @@ func (d *draft) holdToQuota(name string, u *fleet.Usage) {
 		{"addresses6", p.Quota.Addresses6, was.Addresses6, u.Addresses6},
 	} {
 		if q.limit != nil && q.is > *q.limit && q.is > q.was {
-			d.refuse(Quota.by("quota."+q.what), "", fmt.Sprint(q.is), "project %s may have %d %s; it has %d and would have %d", name, *q.limit, q.what, q.was, q.is)
+			d.refuse(Quota.by("quota."+q.what), "project", name, "may have %d %s; it has %d and would have %d", *q.limit, q.what, q.was, q.is)
 		}
 	}
 }

@@ -237,6 +237,36 @@ func TestTenures(t *testing.T) {
 	}
 }
 
+// A NIC that moves has its address on another node from its activation on, and
+// not before.
+func TestTenuresOfAMigration(t *testing.T) {
+	w := newSite(t)
+	w.put("{kind: nic, name: a, project: blue, network: lan, node: n1}")
+	var got []string
+	for _, step := range []func() (*Change, error){
+		func() (*Change, error) { return w.state.Migrate("a", "n2", w.options()) },
+		func() (*Change, error) { return w.state.Activate("a", w.options()) },
+		func() (*Change, error) { return w.state.Complete("a", w.options()) },
+	} {
+		w.apply(step())
+		var nodes []string
+		for _, key := range sorted(w.keys) {
+			var tenure fleet.Tenure
+			if !strings.HasPrefix(key, "w/lan/") {
+				continue
+			}
+			if err := json.Unmarshal(w.keys[key].data, &tenure); err != nil {
+				t.Fatal(err)
+			}
+			nodes = append(nodes, fmt.Sprintf("%s:%t", tenure.Node, tenure.To == nil))
+		}
+		got = append(got, strings.Join(nodes, " "))
+	}
+	if want := []string{"n1:true", "n1:false n2:true", "n1:false n2:true"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	w := newSite(t)
 	for i := range 3 {
