@@ -134,7 +134,7 @@ func check(t testing.TB, s *ipam.State) {
 		}
 		return usage[project]
 	}
-	addresses, macs, vms := map[string]string{}, map[string]string{}, map[string]bool{}
+	addresses, macs, ports, vms := map[string]string{}, map[string]string{}, map[string]string{}, map[string]bool{}
 	take := func(m map[string]string, what, who string) {
 		t.Helper()
 		if had, twice := m[what]; twice {
@@ -155,6 +155,12 @@ func check(t testing.TB, s *ipam.State) {
 		if n.VM != "" && !vms[n.Project+"/"+n.VM] {
 			vms[n.Project+"/"+n.VM] = true
 			u.VMs++
+		}
+		if n.Node != "" {
+			take(ports, n.Node+" "+n.Interface, n.Name)
+			if !slices.Contains(s.NICs(n.Node), n.Name) {
+				t.Fatalf("node %s does not know of NIC %s", n.Node, n.Name)
+			}
 		}
 		take(macs, n.Network+" "+n.Granted.MAC.String(), n.Name)
 		for _, p := range n.Granted.Addresses {
@@ -280,6 +286,50 @@ func TestTwoDecide(t *testing.T) {
 	}
 	if both < 200 || one < 200 {
 		t.Errorf("%d times both, %d times one: that judges little", both, one)
+	}
+}
+
+// Pairs of decisions that cannot both be right: whichever is made first, the
+// other one does not fit any more.
+func TestPairs(t *testing.T) {
+	const (
+		six    = `{kind: nic, name: x, project: p1, network: lan, addresses: ["2001:db8:0:1::5"]}`
+		slaac  = `{kind: nic, name: y, project: p0, network: lan, binding: {slaac: ["2001:db8:0:1::/64"]}}`
+		member = `{kind: failover, name: f, project: p0, network: lan, addresses: [192.0.2.20], members: [old]}`
+		routed = `{kind: nic, name: old, project: p0, network: lan, node: n0, binding: {routed: true, gateway: none}}`
+	)
+	for _, tt := range []struct{ name, one, other string }{
+		{"an address", "{kind: nic, name: x, project: p0, network: lan, addresses: [192.0.2.9]}", "{kind: nic, name: y, project: p1, network: lan, addresses: [192.0.2.9]}"},
+		{"an interface", "{kind: nic, name: x, project: p0, network: lan, node: n0, interface: t}", "{kind: nic, name: y, project: p1, network: iso, node: n0, interface: t}"},
+		{"a MAC", `{kind: nic, name: x, project: p0, network: lan, mac: "52:54:00:00:00:09", addresses: [192.0.2.8]}`, `{kind: nic, name: y, project: p1, network: lan, mac: "52:54:00:00:00:09", addresses: [192.0.2.9]}`},
+		{"a prefix around an address", six, slaac},
+		{"a member that is routed", member, routed},
+		{"a gateway that is a NIC's", `{kind: network, name: lan, projects: ["*"], prefixes: [192.0.2.0/27, "2001:db8::/60"], defaults: {gateway: 192.0.2.9}}`, "{kind: nic, name: x, project: p1, network: lan, addresses: [192.0.2.9]}"},
+		{"a pool without what is in use", "{kind: pool, name: a, network: lan, ranges: [192.0.2.0/29]}", "{kind: nic, name: x, project: p1, network: lan, addresses: [192.0.2.9]}"},
+		{"two pools", "{kind: pool, name: b, network: lan, ranges: [192.0.2.16-192.0.2.20]}", "{kind: pool, name: c, network: lan, ranges: [192.0.2.20-192.0.2.24]}"},
+		{"two networks", "{kind: network, name: b, prefixes: [10.0.0.0/8]}", "{kind: network, name: c, prefixes: [10.1.0.0/16]}"},
+		{"a VRID", "{kind: failover, name: f, project: p0, network: lan, addresses: [192.0.2.20], vrid: 3}", "{kind: failover, name: g, project: p1, network: lan, addresses: [192.0.2.21], vrid: 3}"},
+		{"a quota", "{kind: project, name: p0, quota: {nics: 1}}", "{kind: nic, name: x, project: p0, network: lan}"},
+		{"a node that does not serve it", "{kind: node, name: n1, networks: [iso]}", "{kind: nic, name: x, project: p1, network: lan, node: n1}"},
+		{"policies of before", "{kind: policy, name: p}", "{kind: nic, name: x, project: p1, network: lan}"},
+	} {
+		for i, order := range [][2]string{{tt.one, tt.other}, {tt.other, tt.one}} {
+			if i > 0 && slices.Contains([]string{"a quota", "policies of before"}, tt.name) {
+				continue // what was there before a rule stays
+			}
+			w := newWorld(t)
+			w.put(busy)
+			w.put("{kind: nic, name: old, project: p0, network: lan, node: n0}")
+			first, err := w.state.Put(decoded(t, order[0])[0], w.options())
+			w.must(err)
+			second, err := w.state.Put(decoded(t, order[1])[0], w.options())
+			w.must(err)
+			w.apply(first, nil)
+			if w.commit(second, w.state) {
+				t.Errorf("%s: both\n%s\n%s", tt.name, said(first), said(second))
+			}
+			check(t, w.state)
+		}
 	}
 }
 
