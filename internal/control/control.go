@@ -86,4 +86,3 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.keep(ctx) })
 	return g.Wait()
 }
-

@@ -149,7 +149,9 @@ func (r *Replica) change(b etcd.Batch) {
 	for _, e := range b.Events {
 		kind, name, is := splitResource(e.Key)
 		before := r.state.Get(kind, name)
-		r.look(e.Key, kind, name)
+		if kind != fleet.KindNetwork { // which has the same NICs afterwards
+			r.look(e.Key, kind, name)
+		}
 		r.complain(e.Key, r.set(e))
 		r.look(e.Key, kind, name)
 		if is {

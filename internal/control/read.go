@@ -76,32 +76,40 @@ func (q *Query) fits(res fleet.Resource) bool {
 func is(asked, has string) bool { return asked == "" || asked == has }
 
 // List returns what somebody may see of what was asked for, by name; next is
-// the name that another page begins behind, "" at the end.
+// the name that another page begins behind, "" at the end. A long search lets
+// changes pass: what it returns is at least as new as the revision.
 func (r *Replica) List(who identity.Identity, q Query) (items []fleet.Resource, next string, revision int64) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	sees := r.viewer(who)
 	items = []fleet.Resource{}
-	r.names.after(q.Kind, q.After, func(name string) bool {
-		res := r.state.Get(q.Kind, name)
-		if res == nil || !q.fits(res) || !sees(res) {
-			return true
-		}
-		if len(items) == q.Limit {
-			next = items[len(items)-1].Header().Name
-			return false
-		}
-		items = append(items, res)
-		return true
-	})
-	return items, next, r.revision
+	revision, _ = r.Revision()
+	for more := true; more; {
+		items, more = r.search(who, &q, items)
+	}
+	if len(items) > q.Limit {
+		items = items[:q.Limit]
+		next = items[q.Limit-1].Header().Name
+	}
+	return items, next, revision
 }
 
-// Sees reports whether somebody may see a resource.
-func (r *Replica) Sees(who identity.Identity, res fleet.Resource) bool {
+// fewItems are looked at under one lock.
+const fewItems = 2000
+
+// search adds to the items until there is one too many, or it has looked at as
+// many as it may: then there is more.
+func (r *Replica) search(who identity.Identity, q *Query, items []fleet.Resource) (all []fleet.Resource, more bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.viewer(who)(res)
+	sees, looked := r.viewer(who), 0
+	r.names.after(q.Kind, q.After, func(name string) bool {
+		q.After = name
+		if res := r.state.Get(q.Kind, name); res != nil && q.fits(res) && sees(res) {
+			items = append(items, res)
+		}
+		looked++
+		more = looked == fewItems
+		return len(items) <= q.Limit && !more
+	})
+	return items, more && len(items) <= q.Limit
 }
 
 // viewer judges many resources for one that asks; it is used under the lock.
@@ -338,7 +346,6 @@ func (r *Replica) NodeStatus(ctx context.Context, node string) (wire.NodeStatus,
 	s.NICs, s.Revision = len(r.state.NICs(node)), r.revision
 	return s, nil
 }
-
 
 // Known waits until the replica has read the whole site.
 func (r *Replica) Known(ctx context.Context) error {

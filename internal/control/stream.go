@@ -129,12 +129,37 @@ func (st *Stream) Next(ctx context.Context) (*nodelink.Message, error) {
 	}
 }
 
-// message says what has changed; nil if nothing has.
+// errQuiet says that there is nothing to say.
+var errQuiet = errors.New("nothing to say")
+
+// message says what has changed; nil if nothing has. All that there is, is looked
+// at a few NICs at a time, so that changes need not wait for it: what changes
+// meanwhile is looked at again, at the end.
 func (st *Stream) message() (*nodelink.Message, error) {
 	if st.isAll() {
-		release := st.replica.streams.building()
-		defer release()
+		defer st.replica.streams.building()()
 	}
+	d := draft{before: map[string]told{}, docs: map[string]nodelink.Document{}}
+	for {
+		msg, names, err := st.round(&d)
+		switch {
+		case errors.Is(err, errQuiet):
+			return nil, nil
+		case len(names) == 0:
+			return msg, err
+		}
+		for some := range slices.Chunk(names, fewNames) {
+			st.glance(&d, some)
+		}
+	}
+}
+
+// fewNames are looked at under one lock.
+const fewNames = 32
+
+// round looks at what is known to have changed, and ends the message; or returns
+// the names of all NICs, to be looked at first.
+func (st *Stream) round(d *draft) (*nodelink.Message, []string, error) {
 	r := st.replica
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -142,14 +167,29 @@ func (st *Stream) message() (*nodelink.Message, error) {
 	node, exists := r.state.Get(fleet.KindNode, st.node).(*fleet.Node)
 	switch {
 	case !exists:
-		return nil, fmt.Errorf("node %q: %w", st.node, ErrNoNode)
+		return nil, nil, fmt.Errorf("node %q: %w", st.node, ErrNoNode)
 	case node.State == fleet.NodeDisabled:
-		return nil, nil // it keeps what it has; when it is enabled, everything is looked at
+		return nil, nil, errQuiet // it keeps what it has; when it is enabled, everything is looked at
 	case all:
-		return st.full(), nil
-	default:
-		return st.sayChange(st.difference(dirty)), nil
+		if names := st.everything(); len(names) > 0 {
+			return nil, names, nil
+		}
 	}
+	st.lookAt(d, slices.Sorted(maps.Keys(dirty)))
+	return st.finish(d), nil, nil
+}
+
+// everything are the names of the NICs that the node has or is to have.
+func (st *Stream) everything() []string {
+	names := append(st.replica.state.NICs(st.node), slices.Collect(maps.Keys(st.where))...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (st *Stream) glance(d *draft, names []string) {
+	st.replica.mu.RLock()
+	defer st.replica.mu.RUnlock()
+	st.lookAt(d, names)
 }
 
 func (st *Stream) isAll() bool {
@@ -168,53 +208,53 @@ func (st *Stream) take() (all bool, dirty map[string]struct{}) {
 	return all, dirty
 }
 
-// full looks at everything. The first time it says everything, unless that is
-// what the node says it has.
-func (st *Stream) full() *nodelink.Message {
-	names := st.replica.state.NICs(st.node)
-	dirty := make(map[string]struct{}, len(names)+len(st.where))
-	for _, name := range names {
-		dirty[name] = struct{}{}
-	}
-	for name := range st.where {
-		dirty[name] = struct{}{}
-	}
-	changed, gone := st.difference(dirty)
-	if st.told {
-		return st.sayChange(changed, gone)
-	}
-	st.told = true
-	msg := st.say()
-	if st.at.Generation == 0 || msg.Digest != st.at.Digest {
-		msg.Full, msg.Set = true, changed
-	}
-	return msg
+// draft is a message on its way: what was there of the interfaces that were looked
+// at, the zero told if nothing was, and the documents that are there instead.
+type draft struct {
+	before map[string]told
+	docs   map[string]nodelink.Document
 }
 
-// difference looks at the NICs of these names, and takes in what has changed.
-func (st *Stream) difference(dirty map[string]struct{}) (changed []nodelink.Document, gone []string) {
-	left := map[string]told{}
-	for name := range dirty {
-		if nic, had := st.where[name]; had {
-			left[nic] = st.has[nic]
-			st.drop(name, nic)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(dirty)) {
+// lookAt takes in what the NICs of these names are now. Interfaces may have
+// changed hands among them.
+func (st *Stream) lookAt(d *draft, names []string) {
+	var now []*nodelink.Document
+	for _, name := range names {
 		doc, err := st.document(name)
 		if err != nil {
-			st.keep(name, left, err)
-		}
-		if doc == nil {
+			// The mistake is the controller's, and one NIC's: the node keeps that as
+			// it is.
+			st.replica.log.Error("a NIC's document cannot be made", "nic", name, "node", st.node, "err", err)
 			continue
 		}
-		before, had := left[doc.NIC]
-		delete(left, doc.NIC)
-		if now := st.put(doc); !had || now != before {
-			changed = append(changed, *doc)
+		if nic, had := st.where[name]; had {
+			st.leave(d, nic)
+		}
+		if doc != nil {
+			now = append(now, doc)
 		}
 	}
-	return changed, slices.Sorted(maps.Keys(left))
+	for _, doc := range now {
+		st.leave(d, doc.NIC)
+		t := told{doc.Name, doc.Sum()}
+		st.has[doc.NIC], st.where[doc.Name] = t, doc.NIC
+		st.sum.Toggle(t.sum)
+		d.docs[doc.NIC] = *doc
+	}
+}
+
+// leave takes what there is of an interface out of the set.
+func (st *Stream) leave(d *draft, nic string) {
+	t, had := st.has[nic]
+	if _, seen := d.before[nic]; !seen {
+		d.before[nic] = t
+	}
+	if had {
+		st.sum.Toggle(t.sum)
+		delete(st.has, nic)
+		delete(st.where, t.name)
+		delete(d.docs, nic)
+	}
 }
 
 // document is what the node is told of a NIC; nil: nothing.
@@ -230,46 +270,31 @@ func (st *Stream) document(name string) (*nodelink.Document, error) {
 	return &d, nil
 }
 
-// keep leaves the node what it was told of a NIC of which nothing else can be
-// told: the mistake is the controller's, and one NIC's.
-func (st *Stream) keep(name string, left map[string]told, err error) {
-	st.replica.log.Error("a NIC's document cannot be made", "nic", name, "node", st.node, "err", err)
-	for nic, t := range left {
-		if t.name == name {
-			st.has[nic], st.where[name] = t, nic
-			st.sum.Toggle(t.sum)
-			delete(left, nic)
-		}
-	}
-}
-
-func (st *Stream) put(d *nodelink.Document) told {
-	now := told{d.Name, d.Sum()}
-	st.has[d.NIC], st.where[d.Name] = now, d.NIC
-	st.sum.Toggle(now.sum)
-	return now
-}
-
-func (st *Stream) drop(name, nic string) {
-	st.sum.Toggle(st.has[nic].sum)
-	delete(st.has, nic)
-	delete(st.where, name)
-}
-
-func (st *Stream) say() *nodelink.Message {
+// finish says what is different, nil if nothing is. The first time it says
+// everything, unless that is what the node says it has.
+func (st *Stream) finish(d *draft) *nodelink.Message {
 	r := st.replica
-	return &nodelink.Message{
+	msg := &nodelink.Message{
 		Site: r.site.ID, Epoch: r.site.Epoch, Node: st.node,
 		Generation: r.revision, Count: len(st.has), Digest: st.sum.String(),
 	}
-}
-
-func (st *Stream) sayChange(changed []nodelink.Document, gone []string) *nodelink.Message {
-	if len(changed) == 0 && len(gone) == 0 {
+	first := !st.told
+	st.told = true
+	if first && st.at.Generation > 0 && msg.Digest == st.at.Digest {
+		return msg
+	}
+	for _, nic := range slices.Sorted(maps.Keys(d.before)) {
+		now, is := st.has[nic]
+		switch was := d.before[nic]; {
+		case !is && was != (told{}):
+			msg.Gone = append(msg.Gone, nic)
+		case is && now != was:
+			msg.Set = append(msg.Set, d.docs[nic])
+		}
+	}
+	if msg.Full = first; !first && len(msg.Set)+len(msg.Gone) == 0 {
 		return nil
 	}
-	msg := st.say()
-	msg.Set, msg.Gone = changed, gone
 	return msg
 }
 

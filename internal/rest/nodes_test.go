@@ -331,3 +331,76 @@ func TestWatch(t *testing.T) {
 }
 
 func addr(a string) netip.Addr { return netip.MustParseAddr(a) }
+
+// Interfaces that change hands, and many NICs at once, arrive as they are.
+func TestStreamOfMany(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	n := s.node("n1")
+	n.next()
+	var nics []string
+	for i := range 100 {
+		nics = append(nics, fmt.Sprintf("{name: v%d, network: lan, node: n1, interface: tap%d}", i, i))
+	}
+	s.put(fleet.KindRequest, "r", "{project: web, vms: [{name: v, nics: ["+strings.Join(nics, ", ")+"]}]}")
+	if ch := n.next(); len(ch.Set) != 100 {
+		t.Fatalf("%d documents", len(ch.Set))
+	}
+	s.put(fleet.KindNetwork, "lan", "{prefixes: [192.0.2.0/24], projects: ['*'], defaults: {gateway: 192.0.2.1, mtu: 1400}}")
+	if ch := n.next(); len(ch.Set) != 100 {
+		t.Fatalf("%d documents of the changed network", len(ch.Set))
+	}
+	nics[0], nics[1] = "{name: v0, network: lan, node: n1, interface: tap1}", "{name: v1, network: lan, node: n1, interface: tap0}"
+	nics[2] = "{name: v2, network: lan, node: n1, interface: tap200}"
+	s.put(fleet.KindRequest, "r", "{project: web, vms: [{name: v, nics: ["+strings.Join(nics, ", ")+"]}]}")
+	for len(n.bodies) > 0 {
+		ch := n.next()
+		if len(ch.Gone) == 1 && ch.Gone[0] == "tap2" {
+			break
+		}
+	}
+	for name, nic := range map[string]string{"v0": "tap1", "v1": "tap0", "v2": "tap200", "v3": "tap3"} {
+		if !strings.Contains(string(n.bodies[name]), `"nic":"`+nic+`"`) {
+			t.Errorf("%s is not on %s: %s", name, nic, n.bodies[name])
+		}
+	}
+	if _, err := s.as("op").Delete(t.Context(), fleet.KindRequest, "r", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if ch := n.next(); len(ch.Gone) != 100 {
+		t.Errorf("%d gone", len(ch.Gone))
+	}
+	if p := n.mirror.Position(); p.Count != 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// All pages together are the whole list, in order.
+func TestPages(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	for i := range 25 {
+		s.put(fleet.KindNIC, fmt.Sprintf("n%02d", i), fmt.Sprintf("{project: %s, network: lan}", []string{"web", "db"}[i%2]))
+	}
+	for who, want := range map[string]int{"op": 25, "alice": 13, "bob": 12, "eve": 13} {
+		last, count := "", 0
+		for doc, err := range s.as(who).All(t.Context(), fleet.KindNIC, client.Query{Limit: 4}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := decodeAs[fleet.NIC](t, doc)
+			if n.Name <= last {
+				t.Errorf("%s behind %s", n.Name, last)
+			}
+			last = n.Name
+			count++
+		}
+		if count != want {
+			t.Errorf("%s sees %d, want %d", who, count, want)
+		}
+	}
+	p, err := s.as("op").List(t.Context(), fleet.KindNIC, client.Query{Project: "db", Limit: 12})
+	if err != nil || len(p.Items) != 12 || p.Next != "" {
+		t.Errorf("%d items, next %q, %v", len(p.Items), p.Next, err)
+	}
+}

@@ -107,8 +107,10 @@ func (rt *route) parameters() []object {
 		all = append(all, o)
 	}
 	if rt.matches {
-		all = append(all, object{"name": "If-Match", "in": "header", "schema": object{"type": "string", "pattern": `^"[0-9]+"$`},
-			"description": "the revision, in quotes, that the resource must still have"})
+		all = append(all, object{
+			"name": "If-Match", "in": "header", "schema": object{"type": "string", "pattern": `^"[0-9]+"$`},
+			"description": "the revision, in quotes, that the resource must still have",
+		})
 	}
 	return all
 }
@@ -137,4 +139,3 @@ func methods(all []route) map[string][]string {
 	}
 	return out
 }
-

@@ -2,14 +2,14 @@ package rest_test
 
 import (
 	"bytes"
+	"errors"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/rest/client"
@@ -160,8 +160,9 @@ func TestNodesAreApart(t *testing.T) {
 
 // status is what the controller answered with.
 func status(err error) int {
-	if e, ok := err.(*client.Error); ok {
-		return e.Problem.Status
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		return refused.Problem.Status
 	}
 	return 0
 }

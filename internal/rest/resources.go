@@ -175,5 +175,3 @@ func (s *Server) await(c *call, a *control.Action, res *control.Result, out *wir
 	}
 	return nil
 }
-
-

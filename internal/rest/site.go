@@ -147,5 +147,3 @@ func (a arguments) point(key string) control.Point {
 	t, _ := time.Parse(time.RFC3339Nano, v) // was checked; zero if not given
 	return control.Point{Time: t}
 }
-
-

@@ -44,13 +44,14 @@ func setInt(v url.Values, key string, value int64) {
 	}
 }
 
-// Page and the others are as package wire has them, with resources as the
-// JSON that the controller sent.
-type (
-	Page    = wire.Page[json.RawMessage]
-	Written = wire.Written[json.RawMessage]
-	Event   = wire.Event[json.RawMessage]
-)
+// Page is one, with resources as the JSON that the controller sent.
+type Page = wire.Page[json.RawMessage]
+
+// Written is what came of a change, with the resource in the same way.
+type Written = wire.Written[json.RawMessage]
+
+// Event is one change that a watch tells, with the resource in the same way.
+type Event = wire.Event[json.RawMessage]
 
 func path(kind fleet.Kind, name string) (string, error) {
 	// A path with "." or "" in it would reach another route.

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -11,8 +10,8 @@ import (
 )
 
 const (
-	// together is how long changes are gathered after a report: the first of a
-	// series is told at once.
+	// together is how long changes are gathered after a report, but for those of
+	// documents: somebody may wait for them.
 	together = 50 * time.Millisecond
 	// again is how often everything is told, with what is counted.
 	again = time.Minute
@@ -26,6 +25,7 @@ type reporter struct {
 	via  *link
 	sent map[string]fleet.Status // by interface, as of Standings
 	full time.Time               // when everything was told last
+	last time.Time               // when anything was
 }
 
 // report tells the controller what came of its documents, as it changes.
@@ -38,7 +38,10 @@ func (s *Source) report(ctx context.Context) error {
 		if l != nil {
 			pause = r.tell(ctx, l, standing{now, generation})
 		}
-		wait(ctx, pause)
+		if pause > 0 {
+			wait(ctx, pause)
+			continue
+		}
 		minute := time.NewTimer(again)
 		select {
 		case <-ctx.Done():
@@ -66,14 +69,12 @@ func (s *Source) linkNow() (*link, <-chan struct{}) {
 // tell sends what is news, and returns how long to wait before the next time.
 func (r *reporter) tell(ctx context.Context, l *link, now standing) time.Duration {
 	full := l != r.via || time.Since(r.full) >= again
-	var news []string
-	for _, iface := range slices.Sorted(maps.Keys(now.nics)) {
-		if s, told := r.sent[iface]; full || !told || !same(s, now.nics[iface]) {
-			news = append(news, iface)
-		}
-	}
-	if len(news) == 0 && !full {
+	news, urgent := r.news(now.nics, full)
+	switch gap := time.Since(r.last); {
+	case len(news) == 0 && !full:
 		return 0
+	case !urgent && !full && gap < together:
+		return together - gap
 	}
 	for _, report := range r.reports(news, now, full) {
 		line, err := nodelink.Encode(&report)
@@ -84,11 +85,24 @@ func (r *reporter) tell(ctx context.Context, l *link, now standing) time.Duratio
 			return later // the stream says what is wrong with the link
 		}
 	}
-	r.via, r.sent = l, now.nics
+	r.via, r.sent, r.last = l, now.nics, time.Now()
 	if full {
-		r.full = time.Now()
+		r.full = r.last
 	}
-	return together
+	return 0
+}
+
+// news are the NICs to tell of; urgent if a document has come into force.
+func (r *reporter) news(now map[string]fleet.Status, full bool) (news []string, urgent bool) {
+	for iface, is := range now {
+		was, told := r.sent[iface]
+		if full || !told || !same(was, is) {
+			news = append(news, iface)
+			urgent = urgent || !told || was.Revision != is.Revision
+		}
+	}
+	slices.Sort(news)
+	return news, urgent
 }
 
 func same(a, b fleet.Status) bool {
