@@ -57,7 +57,7 @@ func (j *journal) load() (*set, mark, error) {
 	if err != nil {
 		return nil, mark{}, fmt.Errorf("cannot read the kept set: %w", err)
 	}
-	s, last, damaged := replay(data)
+	s, last, damaged, whole := replay(data)
 	if last.Node == "" {
 		return nil, last, j.setAside(errors.New("there is no whole set in it"))
 	}
@@ -67,7 +67,9 @@ func (j *journal) load() (*set, mark, error) {
 	if damaged > 0 {
 		return s, last, j.setAside(fmt.Errorf("%d records are not as they were written", damaged))
 	}
-	j.whole, j.size = int64(len(data)), int64(len(data))
+	if whole {
+		j.whole, j.size = int64(len(data)), int64(len(data))
+	} // else the next change does not go behind half a record
 	return s, last, nil
 }
 
@@ -79,28 +81,30 @@ func (j *journal) setAside(why error) error {
 	return fmt.Errorf("the kept set is damaged (%w); set aside as %s", why, filepath.Base(bad))
 }
 
-// replay makes every change up to the last mark.
-func replay(data []byte) (s *set, last mark, damaged int) {
+// replay makes every change up to the last mark; whole reports whether that is
+// the end.
+func replay(data []byte) (s *set, last mark, damaged int, whole bool) {
 	s = newSet("")
 	var open nodelink.Change
 	for len(data) > 0 {
 		line, rest, ended := bytes.Cut(data, []byte("\n"))
 		data = rest
 		r, ok := parse(line)
+		whole = false
 		switch {
-		case !ok && ended:
+		case !ended: // was being written
+		case !ok:
 			damaged++
-		case !ok: // was being written
 		case r.Set != nil:
 			open.Set = append(open.Set, *r.Set)
 		case r.Gone != "":
 			open.Gone = append(open.Gone, r.Gone)
 		case r.Mark != nil:
 			s.take(open)
-			last, open = *r.Mark, nodelink.Change{}
+			last, open, whole = *r.Mark, nodelink.Change{}, true
 		}
 	}
-	return s, last, damaged
+	return s, last, damaged, whole
 }
 
 func parse(line []byte) (r record, ok bool) {
