@@ -36,6 +36,8 @@ install: build
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 packaging/man/berthd.8
 	bin/berth completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
 	install -m 644 -t $(DESTDIR)/etc/berth packaging/etc/berth/*.example
+	install -D -m 644 -t $(DESTDIR)/etc/berth/resources packaging/etc/berth/resources/*.yaml
+	install -D -m 644 -t $(DESTDIR)/etc/berth/policies packaging/etc/berth/policies/*.yaml
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/berth/nimbus packaging/nimbus/*.sh
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/berth/ganeti packaging/ganeti/*
 

@@ -37,7 +37,7 @@ func rings() map[string]int {
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
 		"internal/rest/wire": 2, "internal/rest/client": 3,
 		"internal/pki": 3, "internal/control": 4, "internal/rest": 5,
-		"internal/source/controller": 4, "internal/agent": 4,
+		"internal/agent": 4, "internal/source/controller": 4,
 		"cmd/berth": 6, "cmd/berthd": 6, "cmd/berth-controller": 6,
 		// Tools and test support stand outside.
 		"internal/reason/cheader": 9, "internal/guard/corpus": 9, "internal/testenv": 9, "internal/docstest": 9, "internal/api/apitest": 9, "internal/compat/compattest": 9,

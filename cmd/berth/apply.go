@@ -92,12 +92,22 @@ func (a *app) apply(cmd *cobra.Command, o applyOptions) error {
 	if err != nil {
 		return err
 	}
+	return a.putAll(cmd, all, applying{format, o.write})
+}
+
+// applying is how resources are written, and how that is told.
+type applying struct {
+	format string
+	write  writeOptions
+}
+
+func (a *app) putAll(cmd *cobra.Command, all []fleet.Resource, how applying) error {
 	c, err := a.site()
 	if err != nil {
 		return err
 	}
-	reachSite(cmd.Context(), c, o.write.wait)
-	p := putter{client: c, opts: o.write.options()}
+	reachSite(cmd.Context(), c, how.write.wait)
+	p := putter{client: c, opts: how.write.options()}
 	var failed failures
 	var done []outcome
 	for _, r := range all {
@@ -108,7 +118,7 @@ func (a *app) apply(cmd *cobra.Command, o applyOptions) error {
 		}
 		done = append(done, out)
 	}
-	return errOr(failed, a.printOutcomes(format, done))
+	return errOr(failed, a.printOutcomes(how.format, done))
 }
 
 // reachSite waits for a controller that is only starting. Whatever is still

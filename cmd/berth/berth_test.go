@@ -18,11 +18,17 @@ import (
 
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/api/apitest"
+	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/reason"
+	"github.com/berth-net/berth/internal/rest/client"
+	"github.com/berth-net/berth/internal/rest/wire"
 )
 
 func TestExitCodes(t *testing.T) {
 	problem := func(status int) error { return &api.Error{Problem: api.Problem{Status: status, Detail: "x"}} }
+	refusal := func(status int) error {
+		return &client.Error{Problem: wire.Problem{Status: status, Detail: "x"}}
+	}
 	tests := []struct {
 		err  error
 		want int
@@ -45,6 +51,19 @@ func TestExitCodes(t *testing.T) {
 		{problem(504), 7},
 		{&notInForce{}, 7},
 		{errChanges, 8},
+		{refusal(400), 4},
+		{refusal(401), 11},
+		{refusal(403), 10},
+		{about(fleet.KindNIC, "x", refusal(403)), 10},
+		{refusal(404), 3},
+		{refusal(409), 5},
+		{refusal(412), 5},
+		{refusal(422), 4},
+		{refusal(500), 1},
+		{refusal(503), 6},
+		{refusal(504), 7},
+		{fmt.Errorf("%w: x", client.ErrUnreachable), 6},
+		{fmt.Errorf("x: %w", errNobody), 3},
 		{failures{problem(409), problem(404)}, 5},
 		{failures{problem(404)}, 3},
 	}

@@ -24,6 +24,7 @@ type description struct {
 	Status   *wire.NICStatus  `json:"status,omitempty"` // of a NIC
 	Node     *wire.NodeStatus `json:"node,omitempty"`   // of a node
 	Usage    *wire.Usage      `json:"usage,omitempty"`  // of a project, a network
+	NICs     []*fleet.NIC     `json:"nics,omitempty"`   // of a request
 }
 
 func (a *app) describeCommand() *cobra.Command {
@@ -32,7 +33,7 @@ func (a *app) describeCommand() *cobra.Command {
 		Short: "Show all that a controller knows of one resource",
 		Long: `Show all that a controller knows of one resource. Of a NIC: what was asked for, what it was granted, where it is, and what its node says: what is installed, the last answers, frames dropped, addresses observed; or why it is not in force.
 
-Of a node how it is connected and how its NICs are; of a project and a network what is in use.`,
+Of a node how it is connected and which NICs are not in force; of a project and a network what is in use; of a request what its VMs got.`,
 		Example:           "  berth describe nic web-1",
 		Args:              kindThenName,
 		ValidArgsFunction: a.completeKind,
@@ -91,9 +92,19 @@ func describe(ctx context.Context, c *client.Client, kind fleet.Kind, name strin
 		d.Usage, err = found(c.ProjectUsage(ctx, name))
 	case fleet.KindNetwork:
 		d.Usage, err = found(c.NetworkUsage(ctx, name))
+	case fleet.KindRequest:
+		d.NICs, err = nicsOfRequest(ctx, c, d.Resource)
 	default: // nothing but the resource
 	}
 	return d, err
+}
+
+func nicsOfRequest(ctx context.Context, c *client.Client, doc json.RawMessage) ([]*fleet.NIC, error) {
+	r, err := load(fleet.KindRequest, doc)
+	if err != nil {
+		return nil, err
+	}
+	return nicsOf(ctx, c, r)
 }
 
 func found[T any](v T, err error) (*T, error) { return &v, err }
@@ -110,6 +121,9 @@ func (a *app) describeOther(kind fleet.Kind, d description) error {
 	case fleet.KindProject, fleet.KindNetwork:
 		fmt.Fprintln(a.stdout)
 		return a.printUsage(*d.Usage)
+	case fleet.KindRequest:
+		fmt.Fprintln(a.stdout)
+		return a.printNICs(d.NICs)
 	default:
 		return nil
 	}
@@ -266,7 +280,9 @@ func (a *app) describeStatus(w io.Writer, s *fleet.Status, wanted int64) {
 	}
 	row(w, "  revision", revision)
 	row(w, "  sources", orDash(join(s.Sources)))
-	row(w, "  checked", yesNo(s.Checked, "it can send with others' addresses"))
+	if s.State == string(api.InForce) || s.Checked {
+		row(w, "  checked", yesNo(s.Checked, "it can send with others' addresses"))
+	}
 	for _, t := range s.Answered {
 		row(w, "  answered", printable(fmt.Sprintf("%s %s at %s", t.Message, join(t.Addresses), moment(t.Time))))
 	}

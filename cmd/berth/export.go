@@ -41,7 +41,7 @@ func (a *app) completeExport(cmd *cobra.Command, args []string, _ string) ([]str
 	case 0:
 		return []string{"dhcpd"}, cobra.ShellCompDirectiveNoFileComp
 	case 1:
-		return a.namesOf(cmd, fleet.KindNetwork, client.Query{}), cobra.ShellCompDirectiveNoFileComp
+		return a.namesOf(cmd, fleet.KindNetwork), cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }

@@ -27,21 +27,30 @@ type importOptions struct {
 	network, networks           string
 	out                         string
 	replace, dryRun             bool
+	apply                       bool
 }
 
 func (a *app) importCommand() *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
 		Use:   "import KIND FILE...",
-		Short: "Make bindings of what another system was told",
+		Short: "Make bindings, or pools, of what another system was told",
 		Long: `Read the configuration of another system and write the bindings that say the same, to the standard output or a file for each NIC. Each thing that cannot be carried over is told with its file, line and reason. berthd is not asked, and nothing but the files of --out is written.
 
-KIND is one of ` + strings.Join(importKinds(), ", ") + `. docs/import.md says what of each is carried.
+KIND is one of ` + strings.Join(importKinds(), ", ") + `; of the last, the network-pools directory of a Nimbus workspace service, networks and pools of a controller are made. docs/import.md says what of each is carried.
 
 dhcpd, Kea and dnsmasq know a guest by its MAC. Which interface that is behind must come from --interfaces, --domains or --links.`,
 		Example: "  berth import isc-dhcpd /etc/dhcp/dhcpd.conf --server 192.0.2.4/24 --links --out /etc/berth/nics.d\n  virsh net-dumpxml default > net.xml; berth import libvirt net.xml /run/libvirt/qemu/*.xml",
 		Args:    func(_ *cobra.Command, args []string) error { return checkImport(args) },
-		RunE:    func(_ *cobra.Command, args []string) error { return a.runImport(args[0], args[1:], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkPoolFlags(cmd, args[0]); err != nil {
+				return err
+			}
+			if args[0] == nimbusPools {
+				return a.importPools(cmd, args[1:], o)
+			}
+			return a.runImport(args[0], args[1:], o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.leases, "leases", nil, "file of leases: active ones become fixed")
@@ -53,6 +62,7 @@ dhcpd, Kea and dnsmasq know a guest by its MAC. Which interface that is behind m
 	f.StringVar(&o.networks, "networks", "", "the networks file whose values need not be repeated")
 	f.StringVar(&o.out, "out", "", "directory for a file of each NIC")
 	f.BoolVar(&o.replace, "replace", false, "overwrite files that exist")
+	f.BoolVar(&o.apply, "apply", false, "of nimbus-pools: apply the resources at a controller, instead of writing them")
 	f.BoolVar(&o.dryRun, "dry-run", false, "tell what would be carried over, and write nothing")
 	return cmd
 }

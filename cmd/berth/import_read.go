@@ -29,7 +29,7 @@ import (
 
 // importKinds are the systems that are known.
 func importKinds() []string {
-	return []string{"nfdhcpd", "statichcpd", "nimbus", "isc-dhcpd", "kea", "dnsmasq", "libvirt"}
+	return []string{"nfdhcpd", "statichcpd", "nimbus", "isc-dhcpd", "kea", "dnsmasq", "libvirt", nimbusPools}
 }
 
 // importer collects what files say.

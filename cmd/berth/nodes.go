@@ -89,7 +89,7 @@ func (a *app) completeNodeNetworks(cmd *cobra.Command, args []string, _ string) 
 	if len(args) == 0 {
 		kind = fleet.KindNode
 	}
-	return a.namesOf(cmd, kind, client.Query{}), cobra.ShellCompDirectiveNoFileComp
+	return a.namesOf(cmd, kind), cobra.ShellCompDirectiveNoFileComp
 }
 
 // nodeChange changes a node, or an empty one if it does not exist.

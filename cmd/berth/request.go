@@ -110,6 +110,11 @@ func (a *app) printRequested(format string, done []outcome, nics []*fleet.NIC) e
 	if err := a.printOutcomes("text", done); err != nil || len(nics) == 0 {
 		return err
 	}
+	return a.printNICs(nics)
+}
+
+// printNICs has them by their machines.
+func (a *app) printNICs(nics []*fleet.NIC) error {
 	w := newTable(a.stdout)
 	row(w, "VM", "NIC", "NETWORK", "NODE", "INTERFACE", "MAC", "ADDRESSES")
 	for _, n := range nics {

@@ -95,7 +95,7 @@ func (a *app) completeKind(cmd *cobra.Command, args []string, _ string) ([]strin
 		return all, cobra.ShellCompDirectiveNoFileComp
 	case 1:
 		if k, err := kindOf(args[0]); err == nil {
-			return a.namesOf(cmd, k, client.Query{}), cobra.ShellCompDirectiveNoFileComp
+			return a.namesOf(cmd, k), cobra.ShellCompDirectiveNoFileComp
 		}
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
@@ -107,14 +107,14 @@ func (a *app) completeOne(k fleet.Kind) cobra.CompletionFunc {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return a.namesOf(cmd, k, client.Query{}), cobra.ShellCompDirectiveNoFileComp
+		return a.namesOf(cmd, k), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
 // completeFlag offers the names of one kind as values of a flag.
 func (a *app) completeFlag(cmd *cobra.Command, flag string, k fleet.Kind) {
 	complete := func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return a.namesOf(cmd, k, client.Query{}), cobra.ShellCompDirectiveNoFileComp
+		return a.namesOf(cmd, k), cobra.ShellCompDirectiveNoFileComp
 	}
 	// The only error is that the flag does not exist.
 	_ = cmd.RegisterFlagCompletionFunc(flag, complete)
@@ -122,14 +122,14 @@ func (a *app) completeFlag(cmd *cobra.Command, flag string, k fleet.Kind) {
 
 // namesOf asks for one page of names: nobody looks through more. A controller
 // that is not there, or slow, offers nothing.
-func (a *app) namesOf(cmd *cobra.Command, k fleet.Kind, q client.Query) []string {
+func (a *app) namesOf(cmd *cobra.Command, k fleet.Kind) []string {
 	c, err := a.site()
 	if err != nil {
 		return nil
 	}
 	ctx, cancel := contextFor(cmd, completionTime)
 	defer cancel()
-	page, err := c.List(ctx, k, q)
+	page, err := c.List(ctx, k, client.Query{})
 	if err != nil {
 		return nil
 	}

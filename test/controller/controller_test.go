@@ -215,9 +215,12 @@ func keep(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// terminate sends SIGTERM to every background command.
-func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+// terminate [PROGRAM] sends SIGTERM to every background command, or to those of
+// one program.
+func terminate(ts *testscript.TestScript, _ bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
-		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		if len(args) == 0 || filepath.Base(cmd.Path) == args[0] {
+			ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		}
 	}
 }
