@@ -298,10 +298,20 @@ func (d *draft) claimAddresses(w *wish) {
 	for _, a := range w.got {
 		at := spot{w.now.Network, a}
 		c := *d.claim(at)
-		if slices.Contains(w.fresh, a) || c.MAC == nil || *c.MAC != mac || c.Node != w.now.Node {
+		if slices.Contains(w.fresh, a) || c.MAC == nil || *c.MAC != mac {
 			c.Since, c.By, c.Node = d.opt.Now, d.opt.Actor, w.now.Node
 		}
+		c = d.housed(c, w.now.Node)
 		c.MAC, c.Hostname = &mac, w.now.Granted.Hostname
 		d.addresses[at] = &c
 	}
+}
+
+// housed is a claim whose owner is on a node: on another than before, its time
+// with the address begins anew, by the grace of whoever gave it.
+func (d *draft) housed(c fleet.Claim, node string) fleet.Claim {
+	if c.Node != node {
+		c.Node, c.Since = node, d.opt.Now
+	}
+	return c
 }

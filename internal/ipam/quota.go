@@ -1,7 +1,6 @@
 package ipam
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/berth-net/berth/internal/fleet"

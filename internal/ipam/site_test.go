@@ -1,7 +1,9 @@
 package ipam_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -243,10 +245,10 @@ func TestTenuresOfAMigration(t *testing.T) {
 	w := newSite(t)
 	w.put("{kind: nic, name: a, project: blue, network: lan, node: n1}")
 	var got []string
-	for _, step := range []func() (*Change, error){
-		func() (*Change, error) { return w.state.Migrate("a", "n2", w.options()) },
-		func() (*Change, error) { return w.state.Activate("a", w.options()) },
-		func() (*Change, error) { return w.state.Complete("a", w.options()) },
+	for _, step := range []func() (*ipam.Change, error){
+		func() (*ipam.Change, error) { return w.state.Migrate("a", "n2", w.options()) },
+		func() (*ipam.Change, error) { return w.state.Activate("a", w.options()) },
+		func() (*ipam.Change, error) { return w.state.Complete("a", w.options()) },
 	} {
 		w.apply(step())
 		var nodes []string
