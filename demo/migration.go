@@ -26,7 +26,7 @@ func (e *estate) whoHad(node string) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := e.as(head, "berth who-had "+address.String()); err != nil {
+	if _, _, err := e.as(head, "berth who-had "+address.String()+" | cut -c-96"); err != nil {
 		return err
 	}
 	all, err := e.site.WhoHad(e.ctx, address, "lan", time.Time{})
@@ -196,11 +196,14 @@ func (e *estate) sameLease(v *vm, before map[family]identity, duid string, since
 	}
 	e.fact("what db0 has after it moved", after, before)
 	e.fact("the DUID of db0's DHCPv6 server after it moved", now, duid)
-	told, err := e.dialogue(e.nodes[1], v, since)
+	var told []string
+	err = e.until(10*time.Second, "n2 to tell that it has answered db0's REQUEST with ACK and its RENEW with REPLY", func() bool {
+		told, err = e.dialogue(e.nodes[1], v, since)
+		return err != nil || slices.Contains(told, "REQUEST: ACK") && slices.Contains(told, "RENEW: REPLY")
+	})
 	if err != nil {
-		return err
+		return e.explain(err)
 	}
-	e.holds("n2 has answered db0's REQUEST with ACK and its RENEW with REPLY", slices.Contains(told, "REQUEST: ACK") && slices.Contains(told, "RENEW: REPLY"))
 	e.holds("n2 has told db0 no NAK", !slices.ContainsFunc(told, func(s string) bool { return strings.HasSuffix(s, "NAK") }))
 	e.line("db0 renews (SIGUSR1) and n2 answers %s:", strings.Join(slices.Compact(told), ", "))
 	e.line("  %s and %s, as before; server %s, DUID %s, as before.", after[v4].Address, after[v6].Address, after[v4].Server, now)
@@ -219,7 +222,7 @@ func (e *estate) renewed(a ask) error {
 func (e *estate) dialogue(m *member, v *vm, since time.Time) ([]string, error) {
 	nic, err := m.client.NIC(e.ctx, v.tap())
 	if err != nil || nic.Answers == nil {
-		return nil, e.explain(err)
+		return nil, err
 	}
 	return words(nic.Answers.Last, since), nil
 }
