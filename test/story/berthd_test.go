@@ -85,7 +85,7 @@ func (n *node) ready() bool {
 	default:
 	}
 	st, err := api.NewClient(n.socket()).Status(n.t.Context())
-	return err == nil && len(st.Sources) == 2 && st.Sources[0].Generation > 0
+	return err == nil && len(st.Sources) > 0 && st.Sources[0].Generation > 0
 }
 
 // stop ends berthd as systemd does.
