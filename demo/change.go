@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/reason"
 )
 
@@ -77,18 +78,28 @@ func (s *story) without(before map[family]identity, forged []attack) error {
 // bootWithout has another client ask in a VM as one that boots does; nothing is
 // done with its lease.
 func (s *story) bootWithout(v *vm, address string) error {
-	said, err := s.exec(v.name, "sh", "-c", "udhcpc -f -n -q -i eth0 -s /bin/true -t 3 -T 1 2>&1")
+	told, err := s.asksAnew(v)
 	if err != nil {
-		return fmt.Errorf("%s asks without berthd: %w", v.name, err)
+		return fmt.Errorf("without berthd: %w", err)
+	}
+	plain, _, _ := strings.Cut(address, "/")
+	s.fact("what "+v.name+" is told without berthd", told, plain)
+	s.line("               asks as if it booted, and the kernel answers: %s", told)
+	return nil
+}
+
+// asksAnew has a client ask in a VM as one that boots does, and returns the
+// address that it is told; nothing is done with it.
+func (r *room) asksAnew(v *vm) (string, error) {
+	said, err := r.exec(v.name, "sh", "-c", "udhcpc -f -n -q -i eth0 -s /bin/true -t 3 -T 1 2>&1")
+	if err != nil {
+		return "", fmt.Errorf("%s asks: %w", v.name, err)
 	}
 	told := regexp.MustCompile(`lease of ([0-9.]+) obtained`).FindStringSubmatch(said)
 	if told == nil {
-		return fmt.Errorf("%s is told nothing without berthd: %s", v.name, said)
+		return "", fmt.Errorf("%s is told nothing: %s", v.name, said)
 	}
-	plain, _, _ := strings.Cut(address, "/")
-	s.fact("what "+v.name+" is told without berthd", told[1], plain)
-	s.line("               asks as if it booted, and the kernel answers: %s", told[1])
-	return nil
+	return told[1], nil
 }
 
 func (s *story) restart(counted map[reason.Reason]uint64) error {
@@ -240,12 +251,18 @@ func (s *story) dialogue(v *vm, since time.Time) ([]string, error) {
 	if err != nil || nic.Answers == nil {
 		return nil, err
 	}
-	words := []string{}
-	for _, a := range nic.Answers.Last {
+	return words(nic.Answers.Last, since), nil
+}
+
+// words are questions with their answers since then, oldest first; router
+// solicitations aside.
+func words(last []api.Answer, since time.Time) []string {
+	all := []string{}
+	for _, a := range last {
 		if a.Time.After(since) && a.Request != "RS" {
-			words = append(words, a.Request+": "+a.Answer)
+			all = append(all, a.Request+": "+a.Answer)
 		}
 	}
-	slices.Reverse(words)
-	return words, nil
+	slices.Reverse(all)
+	return all
 }

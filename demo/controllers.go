@@ -190,12 +190,12 @@ func acknowledged(answers []string) bool {
 }
 
 // renew has a client ask again and waits until it has what is new.
-func (s *story) renew(a ask, is func(identity) bool) error {
+func (r *room) renew(a ask, is func(identity) bool) error {
 	if err := a.client().run.cmd.Process.Signal(renew); err != nil {
 		return err
 	}
-	err := s.until(20*time.Second, a.vm.name+" to have what is new", func() bool {
-		got, err := s.has(a)
+	err := r.until(20*time.Second, a.vm.name+" to have what is new", func() bool {
+		got, err := r.has(a)
 		return err == nil && is(got)
 	})
 	if err != nil {

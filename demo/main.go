@@ -3,11 +3,13 @@
 // bindings say, the site sees none of it, a hostile one is stopped, and none of
 // it needs the daemon to live. The controllers of older systems are as good as
 // files, VMs share an address or have the same in networks of their own, and
-// one that a DHCP server has is taken over. Everything happens in namespaces of its own.
+// one that a DHCP server has is taken over. In a second act a controller decides
+// for two nodes: who gets which address, who is refused and why, and where a VM
+// is that moves. Everything happens in namespaces of its own.
 // What it prints it has read from the system, and it fails if any of it is not
 // as it should be.
 //
-// Usage: go run ./demo -bin DIR, where DIR holds berthd and berth.
+// Usage: go run ./demo -bin DIR [-act 1|2], where DIR holds berthd, berth and berth-controller.
 package main
 
 import (
@@ -20,6 +22,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -34,15 +37,16 @@ const insideEnv = "BERTH_DEMO_INSIDE"
 const limit = 3 * time.Minute
 
 func main() {
-	bin := flag.String("bin", "bin", "`directory` of berthd and berth")
+	bin := flag.String("bin", "bin", "`directory` of berthd, berth and berth-controller")
+	act := flag.Int("act", 0, "play this `act` alone, 1 or 2")
 	flag.Parse()
-	if err := run(*bin); err != nil {
+	if err := run(*bin, *act); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin string) error {
+func run(bin string, act int) error {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return err
@@ -51,7 +55,7 @@ func run(bin string) error {
 		return err
 	}
 	if os.Geteuid() != 0 {
-		return throughSudo(bin)
+		return throughSudo(bin, act)
 	}
 	if os.Getenv(insideEnv) == "" {
 		return outside()
@@ -60,12 +64,12 @@ func run(bin string) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return inside(ctx, bin)
+	return inside(ctx, bin, act)
 }
 
 // needTools names what is missing before anything is started.
 func needTools(bin string) error {
-	for _, name := range []string{"berthd", "berth"} {
+	for _, name := range []string{"berthd", "berth", "berth-controller"} {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
 			return fmt.Errorf("%w: run `make build` first", err)
 		}
@@ -93,7 +97,7 @@ func lookTool(name string) (string, error) {
 	return exec.LookPath(name)
 }
 
-func throughSudo(bin string) error {
+func throughSudo(bin string, act int) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -101,7 +105,7 @@ func throughSudo(bin string) error {
 	if _, err := exec.LookPath("sudo"); err != nil {
 		return errors.New("namespaces and eBPF need root: run `make demo` as root")
 	}
-	return foreground(exec.Command("sudo", self, "-bin", bin))
+	return foreground(exec.Command("sudo", self, "-bin", bin, "-act", strconv.Itoa(act)))
 }
 
 // outside starts the demo in namespaces of its own, waits, and looks whether

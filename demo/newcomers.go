@@ -56,7 +56,7 @@ func (s *story) arrive() error {
 			return err
 		}
 	}
-	return s.waitPorts()
+	return s.waitPorts(hypervisor, site)
 }
 
 // guarded is every VM that berth is told of.

@@ -27,6 +27,7 @@ const (
 func hostNames() []string {
 	names := []string{lanBridge, lanPort, site, siteDHCP}
 	names = append(names, tenantBridges()...)
+	names = append(names, estateNames()...)
 	for _, v := range slices.Concat(cast(), newcomers().all(), tenantRouters()) {
 		names = append(names, v.name, v.tap())
 	}
@@ -57,13 +58,13 @@ func (r *room) buildStage(vms []*vm) error {
 			return err
 		}
 	}
-	return r.waitPorts()
+	return r.waitPorts(hypervisor, site)
 }
 
 // waitPorts waits until the bridges forward: a port is enabled up to a second
 // after it is up (linkwatch in the kernel takes its time).
-func (r *room) waitPorts() error {
-	for _, ns := range []string{hypervisor, site} {
+func (r *room) waitPorts(namespaces ...string) error {
+	for _, ns := range namespaces {
 		err := r.until(5*time.Second, "the bridges to forward", func() bool {
 			out, err := r.exec(ns, "bridge", "link", "show")
 			return err == nil && strings.Count(out, "\n") == strings.Count(out, " state forwarding ")

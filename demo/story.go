@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
-// story is the demo, scene after scene.
+// story is the demo's first act, scene after scene: one host. The second is estate.
 type story struct {
 	*room
 	*screen
@@ -20,17 +21,22 @@ type story struct {
 	begin time.Time
 }
 
-func inside(ctx context.Context, bin string) error {
+func inside(ctx context.Context, bin string, act int) error {
 	r, err := newRoom(ctx, bin)
 	if err != nil {
 		return err
 	}
 	defer r.close()
 	s := &story{room: r, screen: newScreen(os.Stdout), vms: cast(), more: newcomers(), begin: time.Now()}
-	for _, scene := range []func() error{
-		s.opening, s.leases, s.silence, s.attacks, s.explanation, s.crash, s.change,
-		s.predecession, s.pair, s.tenants, s.imported, s.removal,
-	} {
+	e := &estate{room: r, screen: s.screen}
+	acts := [][]func() error{
+		{s.opening, s.leases, s.silence, s.attacks, s.explanation, s.crash, s.change, s.predecession, s.pair, s.tenants, s.imported, s.removal},
+		{e.opening, e.enrolment, e.request, e.refusals, e.tenure, e.migration, e.moved, e.absence, e.closing},
+	}
+	if act > 0 && act <= len(acts) {
+		acts = acts[act-1 : act]
+	}
+	for _, scene := range slices.Concat(acts...) {
 		err := scene()
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped: %w", ctx.Err()) // what failed, failed for that
@@ -54,7 +60,7 @@ func (s *story) opening() error {
 		return err
 	}
 	var err error
-	if s.lan, err = s.listen(lanPort); err != nil {
+	if s.lan, err = s.listen(hypervisor, lanPort); err != nil {
 		return err
 	}
 	if s.node, err = s.newNode(); err != nil {
@@ -216,7 +222,7 @@ func within(got, want identity) identity {
 	return got
 }
 
-func (s *story) identity(name, who string, id identity) {
+func (s *screen) identity(name, who string, id identity) {
 	s.line(identityRow, name, who, id.Address, id.Router, id.DNS, id.MTU, id.Lifetime)
 }
 

@@ -16,6 +16,7 @@ esac
 cat >"$record.new" <<END
 address=${new_ip6_address:-$new_dhcp6_ia_na1_ia_addr1}
 dns=$new_dhcp6_name_servers
+duid=$new_dhcp6_server_id
 lease=${new_max_life:-$new_dhcp6_ia_na1_ia_addr1_vltime}
 END
 mv "$record.new" "$record"

@@ -9,7 +9,7 @@ cache=${BERTH_CACHE:-$PWD/.cache}/guest
 
 packages=(
 	# what the tests look with
-	iproute2 nftables tcpdump iputils-ping iputils-arping procps
+	iproute2 nftables tcpdump curl iputils-ping iputils-arping procps
 	# DHCP clients, and the server of the site
 	isc-dhcp-client udhcpc dhcpcd-base systemd wide-dhcpv6-client ndisc6 dnsmasq-base
 	# servers that are imported from

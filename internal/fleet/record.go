@@ -47,14 +47,14 @@ type Edit struct {
 	After  json.RawMessage `json:"after,omitempty"`
 }
 
-// Tenure is one span in which an address was somebody's (R137).
+// Tenure is one span in which an address was somebody's on one node (R137).
 type Tenure struct {
 	Network string     `json:"network"`
 	Address netip.Addr `json:"address"`
 	Owner   string     `json:"owner"`
 	Project string     `json:"project"`
 	MAC     *nic.MAC   `json:"mac,omitempty"`
-	Node    string     `json:"node,omitempty"` // when it began
+	Node    string     `json:"node,omitempty"`
 	From    time.Time  `json:"from"`
 	To      *time.Time `json:"to,omitempty"` // nil: still
 	Actor   string     `json:"actor"`        // who gave it

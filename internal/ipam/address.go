@@ -291,7 +291,8 @@ func (d *draft) past(who claimant, pool *fleet.Pool, a netip.Addr) (next netip.A
 }
 
 // claimAddresses completes the records of a NIC's addresses with what was
-// decided for it. With another MAC its time with an address begins anew.
+// decided for it. With another MAC, or on another node, its time with an
+// address begins anew.
 func (d *draft) claimAddresses(w *wish) {
 	mac := w.now.Granted.MAC
 	for _, a := range w.got {
@@ -300,7 +301,17 @@ func (d *draft) claimAddresses(w *wish) {
 		if slices.Contains(w.fresh, a) || c.MAC == nil || *c.MAC != mac {
 			c.Since, c.By, c.Node = d.opt.Now, d.opt.Actor, w.now.Node
 		}
+		c = d.housed(c, w.now.Node)
 		c.MAC, c.Hostname = &mac, w.now.Granted.Hostname
 		d.addresses[at] = &c
 	}
+}
+
+// housed is a claim whose owner is on a node: on another than before, its time
+// with the address begins anew, by the grace of whoever gave it.
+func (d *draft) housed(c fleet.Claim, node string) fleet.Claim {
+	if c.Node != node {
+		c.Node, c.Since = node, d.opt.Now
+	}
+	return c
 }

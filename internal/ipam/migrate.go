@@ -91,6 +91,19 @@ func (s *State) migrate(action, name string, opt Options, step func(*draft, *fle
 	}
 	step(d, now)
 	d.needResource(fleet.KindNIC, name)
+	if now.Granted != nil {
+		for _, p := range now.Granted.Addresses {
+			d.house(spot{now.Network, p.Addr()}, now.Node)
+		}
+	}
 	d.write(now)
 	return d.finish()
+}
+
+// house notes where the owner of an address is now.
+func (d *draft) house(at spot, node string) {
+	if was := d.claim(at); was != nil && was.Node != node {
+		c := d.housed(*was, node)
+		d.addresses[at] = &c
+	}
 }

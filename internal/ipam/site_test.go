@@ -1,7 +1,9 @@
 package ipam_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -234,6 +236,36 @@ func TestTenures(t *testing.T) {
 	if len(got) != 2 || !strings.Contains(got[0], `"owner":"nic:a"`) || !strings.Contains(got[0], `"node":"n1"`) || !strings.Contains(got[0], `"to":`) || !strings.Contains(got[0], `"actor":"user:alice"`) ||
 		!strings.Contains(got[1], `"owner":"nic:b"`) || strings.Contains(got[1], `"to":`) {
 		t.Error(got)
+	}
+}
+
+// A NIC that moves has its address on another node from its activation on, and
+// not before.
+func TestTenuresOfAMigration(t *testing.T) {
+	w := newSite(t)
+	w.put("{kind: nic, name: a, project: blue, network: lan, node: n1}")
+	var got []string
+	for _, step := range []func() (*ipam.Change, error){
+		func() (*ipam.Change, error) { return w.state.Migrate("a", "n2", w.options()) },
+		func() (*ipam.Change, error) { return w.state.Activate("a", w.options()) },
+		func() (*ipam.Change, error) { return w.state.Complete("a", w.options()) },
+	} {
+		w.apply(step())
+		var nodes []string
+		for _, key := range sorted(w.keys) {
+			var tenure fleet.Tenure
+			if !strings.HasPrefix(key, "w/lan/") {
+				continue
+			}
+			if err := json.Unmarshal(w.keys[key].data, &tenure); err != nil {
+				t.Fatal(err)
+			}
+			nodes = append(nodes, fmt.Sprintf("%s:%t", tenure.Node, tenure.To == nil))
+		}
+		got = append(got, strings.Join(nodes, " "))
+	}
+	if want := []string{"n1:true", "n1:false n2:true", "n1:false n2:true"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -18,25 +18,38 @@ import (
 	"github.com/berth-net/berth/internal/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+// etcdEnv has this binary be an etcd instead of the tests: its directory.
+const etcdEnv = "BERTH_STORY_ETCD"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(etcdEnv)
+	if dir == "" {
+		testenv.Main(m)
+		return
+	}
+	if err := serveEtcd(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // binDir is on the /run that testenv makes for this run alone, so nothing is
 // left behind.
 const binDir = "/run/berth-bin"
 
-// build makes both programs, once for a run.
+// build makes the programs, once for a run.
 var build = sync.OnceValue(func() error {
 	if err := os.MkdirAll(binDir, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-o", binDir+"/", "../../cmd/berthd", "../../cmd/berth")
+	cmd := exec.Command("go", "build", "-o", binDir+"/", "../../cmd/berthd", "../../cmd/berth", "../../cmd/berth-controller")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
 	return nil
 })
 
-// program returns the path of berthd or berth as built from this tree.
+// program returns the path of a program as built from this tree.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	if err := build(); err != nil {
