@@ -49,12 +49,18 @@ func filesFlag(cmd *cobra.Command, files *[]string) {
 // writeOptions are those of commands that change something at a controller.
 type writeOptions struct {
 	dryRun bool
+	force  bool
 	wait   time.Duration
 }
 
 func writeFlags(cmd *cobra.Command, o *writeOptions) {
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "decide, say what would change, and change nothing")
+	forceFlag(cmd, &o.force)
 	cmd.Flags().DurationVar(&o.wait, "wait", 0, "wait so long for the nodes to have it in force, and for a controller that is only starting")
+}
+
+func forceFlag(cmd *cobra.Command, force *bool) {
+	cmd.Flags().BoolVar(force, "force", false, "for operators: take away ranges that NICs have addresses of, and take a NIC to another node though it is in force")
 }
 
 // check refuses what --dry-run and --wait cannot be together, and waits that
@@ -70,7 +76,7 @@ func (o writeOptions) check(cmd *cobra.Command) error {
 }
 
 func (o writeOptions) options() client.WriteOptions {
-	return client.WriteOptions{DryRun: o.dryRun, Wait: o.wait}
+	return client.WriteOptions{DryRun: o.dryRun, Force: o.force, Wait: o.wait}
 }
 
 func checkSiteWait(d time.Duration) error {

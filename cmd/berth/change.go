@@ -179,6 +179,7 @@ Deleting what is not there succeeds and says so.`,
 	cmd.Flags().StringVar(&sel.mac, "mac", "", "the NIC with this MAC address")
 	cmd.Flags().StringVar(&sel.address, "address", "", "the NIC with this IP address, of either family")
 	filesFlag(cmd, &r.files)
+	forceFlag(cmd, &r.force)
 	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "at a controller: decide, and remove nothing")
 	return withFormats(cmd, "text", "json", "yaml")
 }

@@ -14,6 +14,7 @@ import (
 type removal struct {
 	files  []string
 	dryRun bool
+	force  bool
 }
 
 // asked reports whether delete is about a controller's resources and not about
@@ -56,7 +57,7 @@ func (a *app) remove(cmd *cobra.Command, args []string, r removal) error {
 	var failed failures
 	var done []outcome
 	for _, h := range all {
-		out, err := removeOne(cmd.Context(), c, h, client.WriteOptions{DryRun: r.dryRun})
+		out, err := removeOne(cmd.Context(), c, h, client.WriteOptions{DryRun: r.dryRun, Force: r.force})
 		if err != nil {
 			failed = append(failed, err)
 			continue

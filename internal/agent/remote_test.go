@@ -163,7 +163,7 @@ func BenchmarkOneOfMany(b *testing.B) {
 		r.generation++
 		r.refs = refs
 		r.ns.Do(func() {
-			r.hear(source.Update{Source: "controller", Generation: r.generation, Refs: refs})
+			r.hear(source.Update{Source: "controller", Generation: r.generation, Bindings: refs, Singly: true})
 			if r.takeUpdates() {
 				b.Error("a pass is left to be made")
 			}

@@ -39,6 +39,7 @@ type Action struct {
 	To       string         // node to migrate to
 	Revision int64          // that the resource must still have, unless 0
 	DryRun   bool
+	Force    bool   // also if NICs use what is taken away, or the NIC is on another node; for operators
 	Request  string // of HTTP, for the records
 }
 
@@ -213,7 +214,7 @@ func (r *Replica) decide(who identity.Identity, a *Action) (decided, error) {
 // plan has ipam decide.
 func (r *Replica) plan(who identity.Identity, a *Action, at time.Time) (*ipam.Change, error) {
 	opt := ipam.Options{
-		Now: at, Entropy: random, Actor: who.String(), Revision: a.Revision, Force: who.Operator,
+		Now: at, Entropy: random, Actor: who.String(), Revision: a.Revision, Force: a.Force,
 		InForce: func(node, nic string) bool {
 			s := r.status.of(node, nic)
 			return s != nil && s.State == inForce

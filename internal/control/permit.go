@@ -31,6 +31,9 @@ func (v Verb) action() identity.Action {
 // mayChange asks the roles: of the project that has the resource, and of the
 // one that it is to be of.
 func (r *Replica) mayChange(who identity.Identity, a *Action) error {
+	if a.Force && !who.Operator {
+		return &identity.Denied{Identity: who, Action: a.Verb.action(), Kind: a.Kind, Why: "to force it is for operators"}
+	}
 	have := r.state.Get(a.Kind, a.Name)
 	for _, res := range []fleet.Resource{have, a.Resource} {
 		if isNone(res) {

@@ -124,7 +124,8 @@ func (s *Server) restore(c *call) (any, error) {
 // apply makes a change, waits for the nodes if that is asked for, and says what
 // came of it. Every change is one line of the log.
 func (s *Server) apply(c *call, a control.Action) (any, error) {
-	a.DryRun, a.Revision, a.Request = c.args.yes("dry-run"), c.match, c.r.Header.Get("X-Request-Id")
+	a.DryRun, a.Force, a.Revision = c.args.yes("dry-run"), c.args.yes("force"), c.match
+	a.Request = c.r.Header.Get("X-Request-Id")
 	if len(a.Request) > maxText {
 		a.Request = a.Request[:maxText]
 	}

@@ -141,6 +141,7 @@ func limitParam() param { return param{"limit", page, false, "how many at most"}
 func writeParams() []param {
 	return []param{
 		{"dry-run", yes, false, "say what would change, and change nothing"},
+		{"force", yes, false, "for operators: take away ranges that NICs have addresses of, and take a NIC to another node though it is in force"},
 		{"wait", duration, false, "until the nodes have it in force, at most"},
 	}
 }

@@ -100,6 +100,7 @@ func (c *Client) Get(ctx context.Context, kind fleet.Kind, name string) (doc jso
 // WriteOptions of a change.
 type WriteOptions struct {
 	DryRun   bool
+	Force    bool          // for operators: whatever uses it
 	Wait     time.Duration // for the nodes to have it in force
 	Revision int64         // that the resource must still have; 0: any
 }
@@ -108,6 +109,9 @@ func (o WriteOptions) request(method, path string, body []byte) request {
 	q := url.Values{}
 	if o.DryRun {
 		q.Set("dry-run", "1")
+	}
+	if o.Force {
+		q.Set("force", "1")
 	}
 	if o.Wait > 0 {
 		q.Set("wait", o.Wait.String())
