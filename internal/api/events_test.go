@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-net/berth/internal/api"
 	"github.com/berth-net/berth/internal/api/apitest"
+	"github.com/berth-net/berth/internal/testenv"
 )
 
 // follow returns a function that gives the next event.
@@ -216,4 +217,24 @@ func TestEventLog(t *testing.T) {
 	}
 	log.Add(api.Event{})
 	<-b.More
+}
+
+// A document that does not come costs its client the connection.
+func TestBodyThatDoesNotCome(t *testing.T) {
+	s := start(t, apitest.New(64), func(s *api.Server) { s.HurryBody(50 * time.Millisecond) })
+	conn, err := net.Dial("unix", s.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "PUT /v1/nics/tap1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nnic"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(testenv.Limit(t, 10*time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn) // to the end of the connection
+	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 400") {
+		t.Errorf("%q, %v", got, err)
+	}
 }

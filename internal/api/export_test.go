@@ -27,6 +27,9 @@ func Params() map[string][]string {
 // Hurry shortens what a test would have to wait for.
 func (s *Server) Hurry(alive, slow time.Duration) { s.alive, s.slow = alive, slow }
 
+// HurryBody shortens how long a document may take.
+func (s *Server) HurryBody(body time.Duration) { s.body = body }
+
 // The limits, for tests to reach them.
 const (
 	MaxConns     = maxConns

@@ -105,7 +105,7 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	if dry && wait > 0 {
 		return refuse(http.StatusBadRequest, "dry-run changes nothing to wait for")
 	}
-	doc, err := readBody(w, r)
+	doc, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) planFor(w http.ResponseWriter, r *http.Request) error {
-	doc, err := readBody(w, r)
+	doc, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Server struct {
 	followers chan struct{}
 	alive     time.Duration
 	slow      time.Duration
+	body      time.Duration
 }
 
 // NewServer returns a server for the node. The log gets one line for every
@@ -44,6 +45,7 @@ func NewServer(node Node, log *slog.Logger) *Server {
 		mux:       http.NewServeMux(),
 		followers: make(chan struct{}, maxFollowers),
 		alive:     keepAlive,
+		body:      bodyTime,
 		slow:      writeTime,
 	}
 	s.register(s.routes())
@@ -168,13 +170,18 @@ func checkRequest(route route, r *http.Request) error {
 	return nil
 }
 
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
+	_ = rc.SetReadDeadline(time.Now().Add(s.body))
 	doc, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	// Without a deadline again: the server reads on to notice a client that
-	// goes away, and would take the deadline for that.
-	_ = rc.SetReadDeadline(time.Time{})
+	if err == nil {
+		// Without a deadline again: the server reads on to notice a client that
+		// goes away, and would take the deadline for that. After an error it stays:
+		// the server would wait for the rest of the body for ever.
+		_ = rc.SetReadDeadline(time.Time{})
+	} else {
+		w.Header().Set("Connection", "close")
+	}
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):

@@ -73,7 +73,7 @@ type Told struct {
 }
 
 func (s *Server) trace(w http.ResponseWriter, r *http.Request) error {
-	doc, err := readBody(w, r)
+	doc, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}
