@@ -138,7 +138,9 @@ func (s *Server) wrap(route route) http.HandlerFunc {
 		if err == nil {
 			err = route.handle(s, w, r)
 		}
-		if err != nil && r.Context().Err() == nil {
+		// The context also ends with the body: that a client was too slow is told.
+		var refused *refusal
+		if err != nil && (r.Context().Err() == nil || errors.As(err, &refused)) {
 			writeError(w, err)
 		}
 	}
