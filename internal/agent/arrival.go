@@ -1,6 +1,10 @@
 package agent
 
 import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/berth-net/berth/internal/answerer"
@@ -53,18 +57,32 @@ func (a *Agent) announceArrivals() {
 	}
 }
 
-// announceArrival has the bridge send what the guest would, and look for the
-// guest where it is.
+// announceArrival has the bridge look for the guest where it is, and sends out of
+// its other ports what the guest would send. The guest itself sees nothing of it:
+// another's advertisement of an address that it is still checking would cost it
+// that (RFC 4862 5.4.4).
 func (a *Agent) announceArrival(l plan.Link, b *nic.Binding) {
-	if err := link.Learn(l.Index, b.MAC); err != nil {
-		a.opt.Log.Warn("the bridge does not look for the guest here", "nic", l.Name, "err", err)
-	}
-	for _, p := range b.Addresses {
-		for _, frame := range answerer.Announcement(p.Addr(), b.MAC) {
-			if err := a.opt.Sender.Send(l.Master, frame); err != nil {
-				a.opt.Log.Warn("cannot announce", "nic", l.Name, "addr", p.Addr(), "err", err)
-				return
+	err := link.Learn(l.Index, b.MAC)
+	ways, e := link.Ways(l.Master, l.Index)
+	for _, w := range ways {
+		for _, p := range b.Addresses {
+			for _, frame := range answerer.Announcement(p.Addr(), b.MAC) {
+				e = errors.Join(e, a.opt.Sender.Send(w.Index, tagged(frame, w.VLAN)))
 			}
 		}
 	}
+	if err = errors.Join(err, e); err != nil {
+		text, _, _ := strings.Cut(err.Error(), "\n") // of very many ports
+		a.opt.Log.Warn("cannot announce a guest that has come", "nic", l.Name, "err", text)
+	}
+}
+
+// tagged puts a frame into a VLAN (IEEE 802.1Q), unless that is 0.
+func tagged(frame []byte, vlan uint16) []byte {
+	if vlan == 0 {
+		return frame
+	}
+	const tagAt, tpid = 12, 0x8100
+	out := binary.BigEndian.AppendUint16(slices.Clone(frame[:tagAt]), tpid)
+	return append(binary.BigEndian.AppendUint16(out, vlan), frame[tagAt:]...)
 }

@@ -21,7 +21,8 @@ func TestArrival(t *testing.T) {
 	testenv.Veth(t, n.ns, "uplink", site, "lan", nic.MAC{2, 0, 0, 0, 9, 9})
 	testenv.Bridge(t, n.ns, "br0", "uplink", "tap0", "tap1")
 	outside := testenv.Capture(t, site, "lan")
-	there := testenv.Capture(t, n.ns, "tap1")
+	there := testenv.Capture(t, n.guest, "eth1")
+	own := testenv.Capture(t, n.guest, "eth0")
 
 	b := from("dir", "tap0", 0, 10)
 	b.Addresses = append(b.Addresses, netip.MustParsePrefix("2001:db8::10/64"))
@@ -48,6 +49,9 @@ func TestArrival(t *testing.T) {
 	}
 	if got := count(there.Stop(), announced(b.MAC)); got != frames {
 		t.Errorf("the other NIC saw %d of them, want %d", got, frames)
+	}
+	if got := count(own.Stop(), announced(b.MAC)); got != 0 {
+		t.Errorf("the guest itself saw %d", got)
 	}
 	outside.None("of DHCP", func(f testenv.Frame) bool {
 		_, err4 := wire.ParseUDP4(f.Data)

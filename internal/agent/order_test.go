@@ -27,20 +27,20 @@ type node struct {
 	testing.TB
 	*Agent
 	ns    *testenv.NS
+	guest *testenv.NS // of all guests: eth0 is at the other end of tap0
 	names []string
 }
 
 // newNode makes a host with as many guests' NICs, all of them declared.
 func newNode(t testing.TB, nics int) *node {
 	t.Helper()
-	n := &node{TB: t, ns: testenv.NewNS(t)}
-	guest := testenv.NewNS(t)
+	n := &node{TB: t, ns: testenv.NewNS(t), guest: testenv.NewNS(t)}
 	var all []nic.Binding
 	for i := range nics {
 		b := from("dir", fmt.Sprintf("tap%d", i), byte(i), byte(10+i))
 		n.names = append(n.names, b.NIC)
 		all = append(all, b)
-		testenv.Veth(t, n.ns, b.NIC, guest, fmt.Sprintf("eth%d", i), b.MAC)
+		testenv.Veth(t, n.ns, b.NIC, n.guest, fmt.Sprintf("eth%d", i), b.MAC)
 	}
 	n.do("open", n.open)
 	n.says("dir", all...)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,7 +86,7 @@ func (n *node) ready() bool {
 	default:
 	}
 	st, err := api.NewClient(n.socket()).Status(n.t.Context())
-	return err == nil && len(st.Sources) > 0 && st.Sources[0].Generation > 0
+	return err == nil && len(st.Sources) > 0 && !slices.ContainsFunc(st.Sources, func(s api.Source) bool { return s.Generation == 0 && s.Name != "socket" })
 }
 
 // stop ends berthd as systemd does.

@@ -160,6 +160,9 @@ func Enrol(ctx context.Context, dir, url, token string) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, errors.Join(err, staged.Cancel())
 	}
+	if site := (&credentials{ca: []byte(got.CA)}).site(); !strings.EqualFold(site, fingerprint) {
+		return Enrolment{}, errors.Join(fmt.Errorf("the CA that came has the fingerprint %q, not the token's", site), staged.Cancel())
+	}
 	urls := got.Controllers
 	if !slices.Contains(urls, url) {
 		urls = append([]string{url}, urls...)

@@ -63,11 +63,7 @@ func (s *Source) attend(ctx context.Context, v visit) (heard bool, err error) {
 		s.connect(&link{client: c, node: v.creds.node})
 		defer s.connect(nil)
 		s.tell(v.publish, "follows "+v.url)
-		return each(body, func(line []byte) error {
-			select {
-			case alive <- struct{}{}:
-			default:
-			}
+		return each(lively{body, alive}, func(line []byte) error {
 			ok, err := s.hear(line, v)
 			heard = heard || ok
 			return err
@@ -86,6 +82,22 @@ func (s *Source) hear(line []byte, v visit) (obeyed bool, err error) {
 		err = s.obey(msg, v.publish)
 	}
 	return err == nil, err
+}
+
+// lively tells of every read that brought something.
+type lively struct {
+	io.Reader
+	alive chan<- struct{}
+}
+
+// Read implements io.Reader.
+func (l lively) Read(b []byte) (int, error) {
+	n, err := l.Reader.Read(b)
+	select {
+	case l.alive <- struct{}{}:
+	default:
+	}
+	return n, err
 }
 
 // watch ends the visit to a controller that shows no sign of life.
