@@ -39,13 +39,7 @@ func TestControllerGone(t *testing.T) {
 	if now := n1.noted("a"); now != noted {
 		t.Errorf("%d events of a after the controller came back, want none", now-noted)
 	}
-	fence(t, b, testenvCapture(t, n1))
-}
-
-// testenvCapture listens to what a node sends to the LAN.
-func testenvCapture(t testing.TB, m *member) *testenv.Sniffer {
-	t.Helper()
-	return testenv.Capture(t, m.ns, "lan0")
+	fence(t, b, testenv.Capture(t, n1.ns, "lan0"))
 }
 
 // TestNetworkCut: while a node cannot reach the controller its NICs are changed,

@@ -62,7 +62,7 @@ func isUnsolicited(of nic.MAC) testenv.Filter {
 	})
 }
 
-// uncontained matches what of configuration must not be seen on the LAN.
+// contained asserts that neither node let DHCP of the VM out to the LAN.
 func (m *mover) contained(t *testing.T) {
 	t.Helper()
 	for _, ear := range []*testenv.Sniffer{m.atSource, m.atTarget} {
