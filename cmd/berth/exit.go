@@ -48,7 +48,7 @@ func exitMeanings() []exitMeaning {
 		{exitTimeout, "not in force within the time given"},
 		{exitChanges, "plan and diff -f: changes are pending"},
 		{exitLeftOut, "import: not everything was carried over"},
-		{exitDenied, "denied by a policy, by a quota or for want of a role"},
+		{exitDenied, "denied by a policy, by a quota, or for want of a role or of a good token"},
 		{exitWho, "the controller does not know who asks"},
 	}
 }

@@ -7,9 +7,16 @@
 package controller_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,8 +129,9 @@ func (s *site) writeController() {
 	}
 	s.write(s.dir+"/tokens.yaml", tokens, 0o600)
 	s.write(s.dir+"/controller.yaml", fmt.Sprintf(
-		"data: %s/data\nname: c1\nnames: [%s]\nsocket: {path: %s/c.sock}\ntokens: %s/tokens.yaml\noperators: {subjects: ['user:op']}\n",
-		s.dir, headAddress, s.dir, s.dir), 0o644)
+		"data: %s/data\nname: c1\nnames: [%s]\nsocket: {path: %s/c.sock}\ntokens: %s/tokens.yaml\nuser-ca: %s/user-ca.crt\noperators: {subjects: ['user:op']}\n",
+		s.dir, headAddress, s.dir, s.dir, s.dir), 0o644)
+	s.writeCertificates()
 	config := s.dir + "/home/.config/berth"
 	if err := os.MkdirAll(config, 0o700); err != nil {
 		s.t.Fatal(err)
@@ -133,6 +141,44 @@ func (s *site) writeController() {
 		contexts += fmt.Sprintf("- {name: %s, url: 'https://%s:7443', ca: %s/data/ca.crt, token-file: %s/%s.token}\n", name, headAddress, s.dir, s.dir, name)
 	}
 	s.write(config+"/contexts.yaml", contexts, 0o600)
+}
+
+// writeCertificates makes a CA of users, and carol of the group ops.
+func (s *site) writeCertificates() {
+	s.t.Helper()
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "users"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	caKey := s.certificate("user-ca", ca, ca, nil)
+	s.certificate("carol", &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "carol", Organization: []string{"ops"}}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, ca, caKey)
+}
+
+// certificate writes NAME.crt and NAME.key; without a signer's key it signs
+// itself.
+func (s *site) certificate(name string, cert, signer *x509.Certificate, signerKey *ecdsa.PrivateKey) *ecdsa.PrivateKey {
+	s.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if signerKey == nil {
+		signerKey = key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, signer, key.Public(), signerKey)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(s.dir+"/"+name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
+	s.write(s.dir+"/"+name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})), 0o600)
+	return key
 }
 
 // wrappers are what scripts run: `controller` and `berth` in the controller's
