@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/berth-net/berth/internal/etcd"
@@ -308,6 +309,9 @@ func (r *Replica) resolve(ctx context.Context, history string, cause error) (int
 
 // remember keeps a refusal; that it cannot does not change the answer.
 func (r *Replica) remember(ctx context.Context, d decided) {
+	if !r.spare.may(d.decision.Actor, d.at) {
+		return // the log has it
+	}
 	put, err := decisionPut(d)
 	if err == nil {
 		_, err = r.store.Commit(ctx, nil, []fleet.Put{put}, nil)
@@ -315,4 +319,25 @@ func (r *Replica) remember(ctx context.Context, d decided) {
 	if err != nil {
 		r.log.Error("a refusal could not be recorded", "actor", d.decision.Actor, "policy", d.decision.Policy, "err", err)
 	}
+}
+
+// aMinute is how many refusals of one actor a replica keeps in a minute: whoever
+// is refused on and on must not fill the store.
+const aMinute = 60
+
+// spare counts them.
+type spare struct {
+	mu     sync.Mutex
+	minute time.Time
+	kept   map[string]int
+}
+
+func (s *spare) may(actor string, at time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if minute := at.Truncate(time.Minute); !minute.Equal(s.minute) {
+		s.minute, s.kept = minute, map[string]int{}
+	}
+	s.kept[actor]++
+	return s.kept[actor] <= aMinute
 }

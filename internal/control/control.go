@@ -50,6 +50,7 @@ type Replica struct {
 	streams *streams
 	alive   *liveness
 	recent  *recent
+	spare   spare
 
 	mu sync.RWMutex // of all below
 	picture

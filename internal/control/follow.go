@@ -159,6 +159,11 @@ func (r *Replica) change(b etcd.Batch) {
 			changes = append(changes, Change{Revision: e.ModRevision, Kind: kind, Name: name, Before: before, After: after})
 		}
 		policies = policies || kind == fleet.KindPolicy
+		if node, is := strings.CutPrefix(e.Key, enrolledKeys); is {
+			// Whoever has its stream has it by an earlier enrolment.
+			r.streams.end(node)
+			r.alive.gone(node)
+		}
 	}
 	if policies {
 		r.compile()

@@ -14,7 +14,7 @@ import (
 
 // The ends of a node's stream.
 var (
-	ErrReplaced = errors.New("the node has begun another stream")
+	ErrReplaced = errors.New("the node has begun another stream, or enrolled again")
 	ErrNoNode   = errors.New("there is no such node")
 )
 
@@ -92,6 +92,11 @@ func (r *Replica) connect(ctx context.Context, st *Stream) error {
 	var revision int64
 	if err := r.until(ctx, func() bool {
 		revision = r.revision
+		select {
+		case <-st.over: // the other one says it
+			return true
+		default:
+		}
 		a, here := r.status.alive[st.node]
 		return here && a.Replica == said.Replica && a.Since.Equal(said.Since)
 	}); err != nil {
@@ -359,6 +364,16 @@ func (s *streams) closed(st *Stream) bool {
 	}
 	delete(s.nodes, st.node)
 	return true
+}
+
+// end ends a node's stream.
+func (s *streams) end(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.nodes[node]; st != nil {
+		close(st.over)
+		delete(s.nodes, node)
+	}
 }
 
 func (s *streams) of(node string) *Stream {

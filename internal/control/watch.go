@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"sort"
 	"sync"
 
 	"github.com/berth-net/berth/internal/fleet"
@@ -76,18 +77,20 @@ func (c *recent) behind(revision int64) (changes []Change, more <-chan struct{},
 		return nil, nil, ErrCompacted
 	}
 	n := len(c.ring)
-	for i := range n {
-		ch := c.ring[(c.start+n-1-i)%n]
-		if ch.Revision <= revision {
+	for i := sort.Search(n, func(i int) bool { return c.at(i).Revision > revision }); i < n; i++ {
+		ch := c.at(i)
+		if len(changes) >= fewChanges && ch.Revision != changes[len(changes)-1].Revision {
 			break
 		}
-		changes = append(changes, ch)
-	}
-	for i, j := 0, len(changes)-1; i < j; i, j = i+1, j-1 {
-		changes[i], changes[j] = changes[j], changes[i]
+		changes = append(changes, *ch)
 	}
 	return changes, c.more, nil
 }
+
+// fewChanges are told at a time, and all of a revision.
+const fewChanges = 256
+
+func (c *recent) at(i int) *Change { return &c.ring[(c.start+i)%len(c.ring)] }
 
 // Watch waits for changes behind a revision that somebody may see, and says how
 // far that is. It returns without any when the context ends.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"strconv"
@@ -19,18 +20,28 @@ import (
 
 // admit finds out who asks.
 func (s *Server) admit(rt *route, c *call) error {
-	var err error
-	c.who, err = s.who.Identify(c.r)
-	if err != nil {
-		if rt.access == anybody {
-			return nil
-		}
+	if rt.lines && c.r.Method == http.MethodHead {
+		return refuse(http.StatusMethodNotAllowed, "HEAD is not possible here, only GET")
+	}
+	if err := s.identify(c); err != nil && rt.access != anybody {
 		return err
 	}
-	if c.who.Kind != identity.Node {
-		return nil
+	return nil
+}
+
+// identify takes the asker for who its credentials say, if they are good.
+func (s *Server) identify(c *call) error {
+	who, err := s.who.Identify(c.r)
+	if err != nil {
+		return err
 	}
-	return s.replica.Current(c.who.Name, c.r.TLS.PeerCertificates[0].NotBefore)
+	if who.Kind == identity.Node {
+		if err := s.replica.Current(who.Name, c.r.TLS.PeerCertificates[0].NotBefore); err != nil {
+			return err
+		}
+	}
+	c.who = who
+	return nil
 }
 
 // mayUse judges who may use a route at all.
@@ -68,13 +79,18 @@ func readMatch(rt *route, r *http.Request) (int64, error) {
 }
 
 // readBody reads what the route takes, within its limit and in good time.
-func readBody(rt *route, c *call) ([]byte, error) {
+func (s *Server) readBody(rt *route, c *call) ([]byte, error) {
 	rc := http.NewResponseController(c.w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
+	_ = rc.SetReadDeadline(time.Now().Add(s.body))
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, wire.MaxBody))
-	// Without a deadline again: the server reads on to notice a client that
-	// goes away, and would take the deadline for that.
-	_ = rc.SetReadDeadline(time.Time{})
+	if err == nil {
+		// Without a deadline again: the server reads on to notice a client that
+		// goes away, and would take the deadline for that. After an error it stays:
+		// the server would wait for the rest of the body for ever.
+		_ = rc.SetReadDeadline(time.Time{})
+	} else {
+		c.w.Header().Set("Connection", "close")
+	}
 	var tooLong *http.MaxBytesError
 	empty := len(bytes.TrimSpace(body)) == 0
 	switch {
@@ -152,11 +168,15 @@ func decodeResource(c *call, kind fleet.Kind) (fleet.Resource, error) {
 
 // refused tells who asked, and the log: every refusal is recorded.
 func (s *Server) refused(c *call, err error) {
-	if c.r.Context().Err() != nil || c.sent {
-		return // nobody is there to be told
+	if c.sent {
+		return // it was told in the middle of an answer
 	}
 	p := problemOf(err)
-	s.log.Log(c.r.Context(), levelOf(p.Status), "refused",
+	level := levelOf(p.Status)
+	if c.r.Context().Err() != nil {
+		level = slog.LevelInfo // whoever asked is gone, or was too slow
+	}
+	s.log.Log(c.r.Context(), level, "refused",
 		"actor", c.actor(), "from", c.r.RemoteAddr, "method", c.r.Method, "path", c.r.URL.Path, "status", p.Status, "err", err)
 	s.deadline(c.w, s.slow)
 	if p.Status == http.StatusUnauthorized {

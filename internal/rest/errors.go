@@ -97,6 +97,7 @@ func statusOf(err error) int {
 		{etcd.ErrConflict, http.StatusConflict},
 		{control.ErrUnavailable, http.StatusServiceUnavailable},
 		{context.DeadlineExceeded, http.StatusServiceUnavailable},
+		{context.Canceled, http.StatusServiceUnavailable},
 	} {
 		if errors.Is(err, known.err) {
 			return known.status

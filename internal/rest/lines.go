@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/berth-net/berth/internal/control"
 	"github.com/berth-net/berth/internal/fleet"
@@ -19,7 +20,13 @@ func (s *Server) lines(c *call, next func(context.Context) ([][]byte, error)) er
 	if err := s.flush(c, nil); err != nil {
 		return err
 	}
-	for {
+	for checked := time.Now(); ; {
+		if time.Since(checked) >= s.alive {
+			checked = time.Now()
+			if err := s.identify(c); err != nil {
+				return err // what it came with is good no more
+			}
+		}
 		ctx, cancel := context.WithTimeout(c.r.Context(), s.alive)
 		lines, err := next(ctx)
 		idle := ctx.Err() != nil && c.r.Context().Err() == nil && (err == nil || errors.Is(err, context.DeadlineExceeded))
@@ -45,7 +52,13 @@ func (s *Server) flush(c *call, lines [][]byte) error {
 			return err
 		}
 	}
-	return http.NewResponseController(c.w).Flush()
+	rc := http.NewResponseController(c.w)
+	if err := rc.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 would end the stream at the deadline though nothing is to be written:
+	// a set of which there are many before it takes its time.
+	return rc.SetWriteDeadline(time.Time{})
 }
 
 // watch says changes of resources behind a revision.
@@ -60,7 +73,7 @@ func (s *Server) watch(c *call) (any, error) {
 	if _, _, err := s.replica.Watch(now, c.who, from); err != nil {
 		return nil, err
 	}
-	return nil, s.lines(c, func(ctx context.Context) ([][]byte, error) {
+	err := s.lines(c, func(ctx context.Context) ([][]byte, error) {
 		changes, revision, err := s.replica.Watch(ctx, c.who, from)
 		if err != nil {
 			return nil, err
@@ -79,6 +92,8 @@ func (s *Server) watch(c *call) (any, error) {
 		}
 		return out, nil
 	})
+	s.log.Debug("watch ended", "actor", c.actor(), "from", c.r.RemoteAddr, "err", err)
+	return nil, nil
 }
 
 func eventOf(ch *control.Change) wire.Event[fleet.Resource] {

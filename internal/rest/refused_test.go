@@ -1,12 +1,15 @@
 package rest_test
 
 import (
+	"bufio"
 	"bytes"
-	"errors"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -206,7 +209,9 @@ func TestReplayedToken(t *testing.T) {
 func TestEnrolAgain(t *testing.T) {
 	s := newSite(t)
 	s.furnish()
-	before := s.enrol("n1")
+	n := s.node("n1")
+	before := n.client
+	n.next()
 	// Certificates say when they were made to the second.
 	for second := time.Now().Unix(); time.Now().Unix() == second; {
 		<-time.After(20 * time.Millisecond)
@@ -216,6 +221,33 @@ func TestEnrolAgain(t *testing.T) {
 		t.Errorf("the certificate of before: %v", err)
 	}
 	if _, err := after.Whoami(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// Its stream ends too, though nobody has begun another.
+	if _, err := io.ReadAll(n.lines); err != nil {
+		t.Error(err)
+	}
+}
+
+// A watch ends when what it was begun with is good no more.
+func TestRevokedWhileWatching(t *testing.T) {
+	s := newSite(t)
+	s.server.Hurry(20*time.Millisecond, time.Minute, time.Minute)
+	s.furnish()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/watch", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+people["alice"])
+	resp, err := s.http.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	defer resp.Body.Close()
+	if err := os.WriteFile(s.tokens, []byte("tokens: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil {
 		t.Error(err)
 	}
 }
@@ -264,5 +296,57 @@ func TestGarbage(t *testing.T) {
 	}
 	if _, err := s.as("").Ready(t.Context()); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// Who sends slowly, or does not take what it asked for, is cut off; who only has
+// nothing to hear is not.
+func TestSlowClients(t *testing.T) {
+	s := newSite(t)
+	s.server.Hurry(20*time.Millisecond, time.Second, 2*time.Second)
+	s.furnish()
+	dial := func(send string) *tls.Conn {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: s.ca.Pool(), MinVersion: tls.VersionTLS13})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := conn.Write([]byte(send + "Authorization: Bearer " + people["op"] + "\r\nHost: x\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	var got bytes.Buffer
+	_, _ = got.ReadFrom(dial("PUT /v1/nics/x HTTP/1.1\r\nContent-Length: 100\r\n")) // and never the body
+	if !strings.HasPrefix(got.String(), "HTTP/1.1 400") {
+		t.Errorf("a body that does not come: %q", got.String())
+	}
+	idle := dial("GET /v1/watch HTTP/1.1\r\n")
+	deaf := dial("GET /v1/watch HTTP/1.1\r\n")
+	if tcp, ok := deaf.NetConn().(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(1 << 10)
+	}
+	lines := bufio.NewReader(idle)
+	for heard := 0; heard < 100; { // empty lines, for longer than a slow client has
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("an idle watch ended: %v", err)
+		}
+		if strings.TrimSpace(line) == "" {
+			heard++
+		}
+	}
+	many := strings.Repeat("'user:somebody-with-a-long-name', ", 20000)
+	for i := range 100 { // some 60 MB, more than is on the way anywhere
+		if logHas(s.log.String(), `msg="watch ended"`, deaf.LocalAddr().String()) {
+			break
+		}
+		s.put(fleet.KindProject, fmt.Sprintf("big%d", i), "{roles: {viewer: ["+many+"]}}")
+	}
+	for !logHas(s.log.String(), `msg="watch ended"`, deaf.LocalAddr().String()) {
+		if t.Context().Err() != nil {
+			t.Fatal("a watch that nobody reads goes on")
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }

@@ -47,7 +47,8 @@ type Server struct {
 	methods map[string][]string // by path of the mux
 	doc     []byte
 	alive   time.Duration
-	slow    time.Duration
+	slow    time.Duration // to take an answer
+	body    time.Duration // to send a body
 }
 
 // New returns a server.
@@ -59,7 +60,7 @@ func New(o Options) (*Server, error) {
 	all := routes()
 	s := &Server{
 		replica: o.Replica, who: o.Who, log: o.Log, version: o.Version, doc: doc,
-		mux: http.NewServeMux(), methods: methods(all), alive: wire.KeepAlive, slow: writeTime,
+		mux: http.NewServeMux(), methods: methods(all), alive: wire.KeepAlive, slow: writeTime, body: bodyTime,
 	}
 	for i := range all {
 		s.mux.HandleFunc(all[i].method+" "+all[i].path, s.wrap(&all[i]))
@@ -145,8 +146,9 @@ type call struct {
 
 func (s *Server) wrap(rt *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		// A write deadline for the whole server would end waits and streams.
-		s.deadline(w, s.slow)
+		// A write deadline for the whole server would end waits and streams. HTTP/2
+		// gives a request up when it has passed, also before anything is written.
+		s.deadline(w, s.body+workTime+s.slow)
 		c := &call{w: w, r: r}
 		answer, err := s.answer(rt, c)
 		switch {
@@ -173,7 +175,7 @@ func (s *Server) answer(rt *route, c *call) (any, error) {
 	if c.match, err = readMatch(rt, c.r); err != nil {
 		return nil, err
 	}
-	if c.body, err = readBody(rt, c); err != nil {
+	if c.body, err = s.readBody(rt, c); err != nil {
 		return nil, err
 	}
 	return rt.handle(s, c)

@@ -43,6 +43,8 @@ type site struct {
 	replica *control.Replica
 	log     *logged
 	http    *http.Client
+	server  *rest.Server
+	tokens  string // file
 }
 
 // logged is a log that can be read while it is written.
@@ -68,8 +70,8 @@ var people = map[string]string{"op": "operator-token", "alice": "alice-token", "
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, log: &logged{}}
-	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	s := &site{t: t, log: &logged{}, tokens: tokenFile(t)}
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	store, err := etcd.Open(t.Context(), etcd.Options{Dir: filepath.Join(t.TempDir(), "etcd"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +80,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	who, err := identity.New(identity.Config{
-		Operators: []string{"user:op"}, NodeCAs: []*x509.Certificate{s.ca.Certificate()}, TokenFile: tokenFile(t),
+		Operators: []string{"user:op"}, NodeCAs: []*x509.Certificate{s.ca.Certificate()}, TokenFile: s.tokens,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +95,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.server = server
 	conf := server.TLS(s.ca.Serve([]string{"127.0.0.1"}, time.Now))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	g, ctx := errgroup.WithContext(ctx)

@@ -27,7 +27,10 @@ func TestClientIsLight(t *testing.T) {
 
 func TestBadOptions(t *testing.T) {
 	for _, o := range []client.Options{
-		{URL: "http://controller:7443"}, {URL: "controller"}, {URL: "https://"}, {URL: ""},
+		{URL: "http://controller:7443"},
+		{URL: "controller"},
+		{URL: "https://"},
+		{URL: ""},
 		{URL: "https://controller", CA: []byte("no PEM")},
 	} {
 		if _, err := client.New(o); err == nil {
