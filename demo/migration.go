@@ -206,7 +206,8 @@ func (e *estate) sameLease(v *vm, before map[family]identity, duid string, since
 	}
 	e.holds("n2 has told db0 no NAK", !slices.ContainsFunc(told, func(s string) bool { return strings.HasSuffix(s, "NAK") }))
 	e.line("db0 renews (SIGUSR1) and n2 answers %s:", strings.Join(slices.Compact(told), ", "))
-	e.line("  %s and %s, as before; server %s, DUID %s, as before.", after[v4].Address, after[v6].Address, after[v4].Server, now)
+	e.line("  %s and %s, as before, from server %s", after[v4].Address, after[v6].Address, after[v4].Server)
+	e.line("  and the DHCPv6 server of DUID %s, as before.", now)
 	return nil
 }
 

@@ -70,7 +70,7 @@ func TestNetworkCut(t *testing.T) {
 		g.toldTheSame(t, "berthd was started without the network", want)
 	}
 
-	noted := n1.noted("kept")
+	was := map[string]int{"kept": n1.noted("kept"), "changed": n1.noted("changed"), "gone": n1.noted("gone")}
 	n1.ns.Exec("ip", "link", "set", "mgmt0", "up")
 	r.waitInForce("changed")
 	r.waitInForce("new")
@@ -81,8 +81,10 @@ func TestNetworkCut(t *testing.T) {
 	}
 	fresh.answers(t)
 	n1.settledClosed("gone", "kept", "changed", "new")
-	if now := n1.noted("kept"); now != noted {
-		t.Errorf("%d events of kept after the network came back, want none", now-noted)
+	for nic, want := range map[string]int{"kept": 0, "changed": 1, "gone": 1} {
+		if got := n1.noted(nic) - was[nic]; got != want {
+			t.Errorf("%d events of %s after the network came back, want %d", got, nic, want)
+		}
 	}
 }
 
