@@ -50,7 +50,7 @@ func estateNames() []string { return []string{head, lan, "n1", "n2", "db0", "db1
 type member struct {
 	room   *room
 	name   string
-	lan    *wiretap // at its port to the LAN
+	lan    *wiretap // at the LAN's port to it
 	daemon *process
 	client *api.Client
 }

@@ -129,7 +129,7 @@ func (e *estate) addMember(name, address string) error {
 	if err := errors.Join(os.MkdirAll(m.dir()+"/nics.d", 0o755), e.write(name+"/berthd.yaml", fmt.Sprintf(memberConf, e.dir, name))); err != nil {
 		return err
 	}
-	if m.lan, err = e.listen(name, "lan0"); err != nil {
+	if m.lan, err = e.listen(lan, name); err != nil {
 		return err
 	}
 	return e.waitPorts(head, lan, name)

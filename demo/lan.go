@@ -19,7 +19,7 @@ type wiretap struct {
 
 func (r *room) listen(ns, port string) (*wiretap, error) {
 	w := &wiretap{room: r, file: r.path(ns + port + ".pcap")}
-	_, err := r.start("tcpdump"+ns, ns, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-i", port, "-w", w.file)
+	_, err := r.start("tcpdump"+ns+port, ns, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-i", port, "-w", w.file)
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,8 @@ func (e *estate) sameLease(v *vm, before map[family]identity, duid string, since
 	}
 	e.holds("n2 has told db0 no NAK", !slices.ContainsFunc(told, func(s string) bool { return strings.HasSuffix(s, "NAK") }))
 	e.line("db0 renews (SIGUSR1) and n2 answers %s:", strings.Join(slices.Compact(told), ", "))
-	e.line("  %s and %s, as before; server %s, DUID %s, as before.", after[v4].Address, after[v6].Address, after[v4].Server, now)
+	e.line("  %s and %s, as before, from server %s", after[v4].Address, after[v6].Address, after[v4].Server)
+	e.line("  and the DHCPv6 server of DUID %s, as before.", now)
 	return nil
 }
 
@@ -234,26 +235,44 @@ func (e *estate) siteSaw(v *vm) error {
 		return err
 	}
 	from := "ether src " + v.mac.String()
-	saw := func(m *member, filter string) (int, error) { return m.lan.count(filter) }
 	source, target := e.nodes[0], e.nodes[1]
-	const announcement = " and arp and arp[14:4] = arp[24:4]"
-	garps, err := saw(target, from+announcement)
+	garps, err := target.lan.count(from + " and arp and arp[14:4] = arp[24:4]")
 	if err != nil {
 		return err
 	}
-	advertised, err := saw(target, from+" and icmp6 and ip6[40] = 136 and dst host ff02::1")
+	advertised, err := target.lan.count(from + " and icmp6 and ip6[40] = 136 and dst host ff02::1")
 	if err != nil {
 		return err
 	}
-	e.holds("n2 has sent gratuitous ARP for db0", garps > 0)
-	e.holds("n2 has sent unsolicited neighbour advertisements for db0", advertised > 0)
+	e.holds("the LAN heard gratuitous ARP for db0 at its port to n2", garps > 0)
+	e.holds("the LAN heard unsolicited neighbour advertisements for db0 at its port to n2", advertised > 0)
 	e.line("n2 told the LAN where db0 is now: %d frames of gratuitous ARP, %d neighbour advertisements.", garps, advertised)
+	port, err := e.portOf(v)
+	e.fact("the LAN's port for db0", port, target.name)
+	if err != nil {
+		return err
+	}
 	at, err := e.neighbour(lan, lan, own.String())
 	e.fact("where the router has db0's address", at, v.mac)
 	if err != nil {
 		return err
 	}
 	return e.unheard(source, target)
+}
+
+// portOf is the port at which the LAN's switch has a VM.
+func (e *estate) portOf(v *vm) (string, error) {
+	var all []struct {
+		Port string `json:"ifname"`
+		MAC  string `json:"mac"`
+	}
+	err := e.json(&all, "bridge", "-n", lan, "-j", "fdb", "show", "br", lan)
+	for _, entry := range all {
+		if entry.MAC == v.mac.String() {
+			return entry.Port, err
+		}
+	}
+	return "none", err
 }
 
 // unheard counts DHCP, DHCPv6 and router discovery of all VMs on the LAN.

@@ -40,6 +40,9 @@ type Mirror struct {
 	at   Position
 	sum  Sum
 	has  map[string]Sum // by NIC
+	// behind: the controller has told of an older set than this one. Its
+	// generations grow past ours again, but they are another story.
+	behind bool
 }
 
 // NewMirror is a node's before the first message.
@@ -51,6 +54,13 @@ func (m *Mirror) Position() Position {
 	p.Count, p.Digest = len(m.has), m.sum.String()
 	return p
 }
+
+// Behind reports whether the controller was found to have forgotten some of what
+// there is: nothing of the same epoch is obeyed from then on.
+func (m *Mirror) Behind() bool { return m.behind }
+
+// Distrust makes that so, for a mirror that is as one was that was behind.
+func (m *Mirror) Distrust() { m.behind = true }
 
 // Change is what a message made different.
 type Change struct {
@@ -83,6 +93,7 @@ func (m *Mirror) Apply(msg *Message) (Change, error) {
 	for _, nic := range d.Gone {
 		delete(m.has, nic)
 	}
+	m.behind = false
 	m.sum, m.at = d.sum, Position{Site: msg.Site, Epoch: msg.Epoch, Generation: msg.Generation}
 	return d.Change, nil
 }
@@ -105,7 +116,10 @@ func (m *Mirror) obey(msg *Message) error {
 		return refuse("a set of epoch %d; this node has one of %d", msg.Epoch, m.at.Epoch)
 	case msg.Epoch > m.at.Epoch && !msg.Full:
 		return ErrGap
+	case msg.Epoch == m.at.Epoch && m.behind:
+		return refuse("a set of generation %d, of a controller that had forgotten what this node has (was it restored from a backup? then its epoch must be raised)", msg.Generation)
 	case msg.Epoch == m.at.Epoch && msg.Generation < m.at.Generation:
+		m.behind = true
 		return refuse("a set of generation %d; this node has %d (was the controller restored from a backup? then its epoch must be raised)", msg.Generation, m.at.Generation)
 	}
 	return nil

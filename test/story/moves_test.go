@@ -14,7 +14,7 @@ import (
 // the two only one runs.
 type mover struct {
 	source, target *guest
-	atSource       *testenv.Sniffer // what each node sends to the LAN
+	atSource       *testenv.Sniffer // the LAN's port to each node: what the node sends is not Outgoing
 	atTarget       *testenv.Sniffer
 }
 
@@ -25,7 +25,7 @@ func newMover(e *estate) *mover {
 	n1, n2 := e.addNode("n1"), e.addNode("n2")
 	m := &mover{source: e.addVM("vm", n1, "")}
 	m.target = n2.plug("vm", e.granted("vm"))
-	m.atSource, m.atTarget = testenv.Capture(e.t, n1.ns, "lan0"), testenv.Capture(e.t, n2.ns, "lan0")
+	m.atSource, m.atTarget = testenv.Capture(e.t, e.lan, "n1"), testenv.Capture(e.t, e.lan, "n2")
 	return m
 }
 
@@ -54,6 +54,11 @@ func isGARP(of *guest) testenv.Filter {
 	})
 }
 
+// sent matches, at the LAN's port to a node, what the node has sent.
+func sent(match testenv.Filter) testenv.Filter {
+	return func(f testenv.Frame) bool { return !f.Outgoing && match(f) }
+}
+
 // isUnsolicited matches a neighbour advertisement to all.
 func isUnsolicited(of nic.MAC) testenv.Filter {
 	return both(from(of), func(f testenv.Frame) bool {
@@ -62,7 +67,7 @@ func isUnsolicited(of nic.MAC) testenv.Filter {
 	})
 }
 
-// uncontained matches what of configuration must not be seen on the LAN.
+// contained asserts that neither node let DHCP of the VM out to the LAN.
 func (m *mover) contained(t *testing.T) {
 	t.Helper()
 	for _, ear := range []*testenv.Sniffer{m.atSource, m.atTarget} {
@@ -84,14 +89,14 @@ func TestMigration(t *testing.T) {
 	r.berth("migrate", "vm", "--to", "n2", "--prepare")
 	m.source.toldTheSame(t, "it was prepared elsewhere", before)
 	silent(t, m.target, other, m.atTarget)
-	m.atTarget.None("an announcement before the activation", isGARP(m.target))
+	m.atTarget.None("an announcement before the activation", sent(isGARP(m.target)))
 
 	r.berth("migrate", "vm", "--activate")
 	m.target.toldTheSame(t, "it was activated on the target", before)
-	m.atTarget.Wait(10*time.Second, "gratuitous ARP", isGARP(m.target))
-	m.atTarget.Wait(10*time.Second, "an unsolicited neighbour advertisement", isUnsolicited(m.target.mac))
+	m.atTarget.Wait(10*time.Second, "gratuitous ARP", sent(isGARP(m.target)))
+	m.atTarget.Wait(10*time.Second, "an unsolicited neighbour advertisement", sent(isUnsolicited(m.target.mac)))
 	silent(t, m.source, other, m.atTarget)
-	m.atSource.None("an announcement from the source", func(f testenv.Frame) bool { return f.Outgoing && isGARP(m.source)(f) })
+	m.atSource.None("an announcement from the source", sent(isGARP(m.source)))
 
 	r.berth("migrate", "vm", "--complete")
 	m.target.toldTheSame(t, "the migration was complete", before)
@@ -119,7 +124,7 @@ func TestMigrationAborted(t *testing.T) {
 	m.target.toldTheSame(t, "it was activated on the target", before)
 	r.berth("migrate", "vm", "--abort")
 	m.source.toldTheSame(t, "it returned", before)
-	m.atSource.Wait(10*time.Second, "gratuitous ARP from the source", func(f testenv.Frame) bool { return f.Outgoing && isGARP(m.source)(f) })
+	m.atSource.Wait(10*time.Second, "gratuitous ARP from the source", sent(isGARP(m.source)))
 	silent(t, m.target, other, m.atTarget)
 	m.contained(t)
 	if now := e.granted("vm").Granted; !reflect.DeepEqual(now, granted) {

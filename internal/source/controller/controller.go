@@ -162,8 +162,10 @@ func (s *Source) obey(msg *nodelink.Message, publish func(source.Update)) error 
 		s.silent = false
 		s.mark.Site, s.mark.Epoch, s.mark.Generation = msg.Site, msg.Epoch, msg.Generation
 	}
+	news := s.mark.Behind != s.set.mirror.Behind() // also kept over a restart
+	s.mark.Behind = s.set.mirror.Behind()
 	s.say(publish)
-	if err != nil || len(c.Set)+len(c.Gone) == 0 && s.journal.whole > 0 {
+	if !news && (err != nil || len(c.Set)+len(c.Gone) == 0 && s.journal.whole > 0) {
 		return err
 	}
 	s.unkept = s.journal.add(c, s.mark, s.set)
@@ -171,7 +173,7 @@ func (s *Source) obey(msg *nodelink.Message, publish func(source.Update)) error 
 		s.damaged = nil // what was lost is there again
 	}
 	s.say(publish)
-	return nil
+	return err
 }
 
 func (s *Source) refusal(err error) error {

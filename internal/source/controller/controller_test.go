@@ -275,8 +275,8 @@ func TestBrokenDocument(t *testing.T) {
 	stop()
 }
 
-// A set that takes most away, of an older generation or of another site is
-// refused, and told; what there is stays.
+// A set that takes most away is refused, and told; what there is stays until the
+// operator says so.
 func TestGuardRails(t *testing.T) {
 	s := newSite(t)
 	all := map[string]string{}
@@ -303,18 +303,49 @@ func TestGuardRails(t *testing.T) {
 	s.mu.Unlock()
 	s.hangUp()
 	refused("takes away 29 of 30 NICs")
-	s.mu.Lock()
-	s.now = 20
-	s.mu.Unlock()
-	refused("a set of generation 20; this node has 50")
-	s.mu.Lock()
-	s.now = 60
-	s.mu.Unlock()
 	write1(t, filepath.Join(dir, forceFile), "")
 	n.until(t, "the operator's word", func(u source.Update) bool { return len(u.Bindings) == 1 && len(u.Problems) == 0 })
 	if _, err := os.Stat(filepath.Join(dir, forceFile)); err == nil {
 		t.Error("the operator's word is still there")
 	}
+}
+
+// A controller that was found to have forgotten something is not obeyed when its
+// generations have grown past the node's again, nor by a node that was started
+// anew: only when it says that it was restored.
+func TestForgetfulController(t *testing.T) {
+	s := newSite(t)
+	s.put(true, map[string]string{"tap1": body("tap1", 1), "tap2": body("tap2", 2)})
+	s.now = 50
+	dir := t.TempDir()
+	enrol(t, s, dir, s.serve().URL)
+	n, stop := start(t, dir)
+	n.until(t, "both", func(u source.Update) bool { return len(u.Refs) == 2 })
+	say := func(epoch, generation int64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.epoch, s.now = epoch, generation
+	}
+	refused := func(text string) {
+		t.Helper()
+		u := n.until(t, text, func(u source.Update) bool { return len(u.Problems) == 1 && strings.Contains(u.Problems[0].Text, text) })
+		if len(u.Refs) != 2 {
+			t.Errorf("%s: %d left", text, len(u.Refs))
+		}
+	}
+	s.mu.Lock()
+	delete(s.docs, "tap2")
+	s.mu.Unlock()
+	say(0, 20)
+	s.hangUp()
+	refused("a set of generation 20; this node has 50")
+	say(0, 60)
+	refused("a set of generation 60, of a controller that had forgotten")
+	stop()
+	n, _ = start(t, dir)
+	refused("a set of generation 60, of a controller that had forgotten")
+	say(1, 61)
+	n.until(t, "what was restored", func(u source.Update) bool { return len(u.Refs) == 1 && len(u.Problems) == 0 })
 }
 
 // A node that is enrolled elsewhere keeps what it has until its new site has

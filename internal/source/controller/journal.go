@@ -41,6 +41,7 @@ type mark struct {
 	Node       string `json:"node"`
 	Epoch      int64  `json:"epoch,omitempty"`
 	Generation int64  `json:"generation"`
+	Behind     bool   `json:"behind,omitempty"` // see nodelink.Mirror
 }
 
 // slack is how much may be added before all is written anew.

@@ -149,5 +149,8 @@ func (s *set) restore(m mark) error {
 	msg.Count, msg.Digest = len(msg.Set), nodelink.SumOf(msg.Set).String()
 	s.mirror = nodelink.NewMirror(m.Node)
 	_, err := s.mirror.Apply(&msg)
+	if m.Behind {
+		s.mirror.Distrust()
+	}
 	return err
 }
