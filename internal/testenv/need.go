@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -77,18 +76,6 @@ func NeedLinkKind(t testing.TB, kind string) {
 	NewNS(t).Do(func() { err = netlink.LinkAdd(link) })
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		missing(t, fmt.Sprintf("the kernel has no links of kind %q", kind))
-	}
-}
-
-// NeedBridgeVLAN requires bridges that filter by VLAN. A kernel without
-// CONFIG_BRIDGE_VLAN_FILTERING has the attribute but refuses to switch it on.
-func NeedBridgeVLAN(t testing.TB) {
-	t.Helper()
-	ns := NewNS(t)
-	Bridge(t, ns, "needvlan0")
-	_, err := ns.Try("ip", "link", "set", "needvlan0", "type", "bridge", "vlan_filtering", "1")
-	if err != nil && strings.Contains(err.Error(), "not supported") {
-		missing(t, "the kernel has no VLAN filtering in bridges (CONFIG_BRIDGE_VLAN_FILTERING)")
 	}
 }
 
