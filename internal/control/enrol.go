@@ -61,12 +61,13 @@ func (r *Replica) Enrol(ctx context.Context, e wire.Enrol, from string) (wire.En
 	if err != nil {
 		return wire.Enrolled{}, err
 	}
-	issued, err := r.ca.Node([]byte(e.CSR), node, r.now())
+	id := randomHex(16)
+	issued, err := r.ca.Node([]byte(e.CSR), node, id, r.now())
 	if err != nil {
 		return wire.Enrolled{}, err
 	}
 	ticket.Used, ticket.From = r.now().UTC(), from
-	if err := r.enlist(ctx, kept, ticket, issued); err != nil {
+	if err := r.enlist(ctx, kept, ticket, id); err != nil {
 		return wire.Enrolled{}, err
 	}
 	return r.enrolledAs(issued), nil
@@ -95,12 +96,12 @@ func (r *Replica) judge(kept *etcd.Event, node string) (pki.Ticket, error) {
 	return t, nil
 }
 
-func (r *Replica) enlist(ctx context.Context, kept *etcd.Event, ticket pki.Ticket, issued pki.Issued) error {
+func (r *Replica) enlist(ctx context.Context, kept *etcd.Event, ticket pki.Ticket, id string) error {
 	used, err := json.Marshal(ticket)
 	if err != nil {
 		return fmt.Errorf("token: %w", err)
 	}
-	record, err := json.Marshal(pki.Enrolment{Since: issued.NotBefore, By: ticket.By})
+	record, err := json.Marshal(pki.Enrolment{ID: id, Since: ticket.Used, By: ticket.By})
 	if err != nil {
 		return fmt.Errorf("enrolment: %w", err)
 	}
@@ -131,9 +132,9 @@ func (r *Replica) enrolledAs(issued pki.Issued) wire.Enrolled {
 	}
 }
 
-// Renew gives a node another certificate.
-func (r *Replica) Renew(node, csr string) (wire.Enrolled, error) {
-	issued, err := r.ca.Node([]byte(csr), node, r.now())
+// Renew gives a node another certificate of the same enrolment.
+func (r *Replica) Renew(node, enrolment, csr string) (wire.Enrolled, error) {
+	issued, err := r.ca.Node([]byte(csr), node, enrolment, r.now())
 	if err != nil {
 		return wire.Enrolled{}, err
 	}
@@ -142,7 +143,7 @@ func (r *Replica) Renew(node, csr string) (wire.Enrolled, error) {
 
 // Current refuses a node's certificate that is of an earlier enrolment, or of a
 // node that was removed.
-func (r *Replica) Current(node string, notBefore time.Time) error {
+func (r *Replica) Current(node, enrolment string) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	e, ok := r.enrolled[node]
@@ -151,7 +152,7 @@ func (r *Replica) Current(node string, notBefore time.Time) error {
 		return fmt.Errorf("%w: it has not read the site yet", ErrUnavailable)
 	case !ok || r.state.Get(fleet.KindNode, node) == nil:
 		return fmt.Errorf("node %q: %w", node, ErrNoNode)
-	case notBefore.Before(e.Since):
+	case e.ID == "" || e.ID != enrolment:
 		return &Refused{node, "the certificate is of an earlier enrolment"}
 	}
 	return nil

@@ -105,7 +105,7 @@ func TestCAHalfMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{}), "n1", start()); err != nil {
+	if _, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{}), "n1", "e1", start()); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,13 +115,13 @@ func TestCAHalfMade(t *testing.T) {
 func TestNodeCertificate(t *testing.T) {
 	ca := open(t)
 	other, _ := url.Parse("spiffe://berth/node/n2")
-	issued, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{URIs: []*url.URL{other}, DNSNames: []string{"controller"}}), "n1.rack-2", start())
+	issued, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{URIs: []*url.URL{other}, DNSNames: []string{"controller"}}), "n1.rack-2", "e1", start())
 	if err != nil {
 		t.Fatal(err)
 	}
 	cert := parse(t, issued.PEM)
-	if len(cert.URIs) != 1 || cert.URIs[0].String() != "spiffe://berth/node/n1.rack-2" || len(cert.DNSNames) > 0 || cert.IsCA {
-		t.Errorf("URIs %v, DNS names %v, CA %v", cert.URIs, cert.DNSNames, cert.IsCA)
+	if len(cert.URIs) != 1 || cert.URIs[0].String() != "spiffe://berth/node/n1.rack-2" || len(cert.DNSNames) > 0 || cert.IsCA || pki.EnrolmentOf(cert) != "e1" {
+		t.Errorf("URIs %v, DNS names %v, CA %v, enrolment %q", cert.URIs, cert.DNSNames, cert.IsCA, pki.EnrolmentOf(cert))
 	}
 	for _, c := range []struct {
 		at    time.Duration
@@ -163,7 +163,7 @@ func TestBadRequests(t *testing.T) {
 		"small curve": request(t, small, &x509.CertificateRequest{}),
 		"small RSA":   request(t, smallRSA(t), &x509.CertificateRequest{}),
 	} {
-		if _, err := ca.Node(csr, "n1", start()); !errors.Is(err, pki.ErrRequest) {
+		if _, err := ca.Node(csr, "n1", "e1", start()); !errors.Is(err, pki.ErrRequest) {
 			t.Errorf("%s: error %v, want ErrRequest", what, err)
 		}
 	}

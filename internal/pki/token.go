@@ -23,10 +23,12 @@ type Ticket struct {
 	From    string    `json:"from,omitempty"` // the address that used it
 }
 
-// Enrolment is what is kept of a node that has enrolled. Certificates made
-// before it are of an earlier one, and good no more.
+// Enrolment is what is kept of a node that has enrolled. Certificates that follow
+// from another one are good no more, whenever they were made: a renewal under
+// way, or a replica that lags or whose clock is ahead, must not save them.
 type Enrolment struct {
-	Since time.Time `json:"since"` // NotBefore of the first certificate
+	ID    string    `json:"id"` // a certificate and its renewals have it too
+	Since time.Time `json:"since"`
 	By    string    `json:"by"`    // who made the token
 }
 

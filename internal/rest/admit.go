@@ -15,6 +15,7 @@ import (
 	"github.com/berth-net/berth/internal/control"
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/identity"
+	"github.com/berth-net/berth/internal/pki"
 	"github.com/berth-net/berth/internal/rest/wire"
 )
 
@@ -36,13 +37,16 @@ func (s *Server) identify(c *call) error {
 		return err
 	}
 	if who.Kind == identity.Node {
-		if err := s.replica.Current(who.Name, c.r.TLS.PeerCertificates[0].NotBefore); err != nil {
+		if err := s.replica.Current(who.Name, c.enrolment()); err != nil {
 			return err
 		}
 	}
 	c.who = who
 	return nil
 }
+
+// enrolment is what the certificate of a node that asks follows from.
+func (c *call) enrolment() string { return pki.EnrolmentOf(c.r.TLS.PeerCertificates[0]) }
 
 // mayUse judges who may use a route at all.
 func (s *Server) mayUse(rt *route, c *call) error {
