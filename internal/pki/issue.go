@@ -76,23 +76,31 @@ func requested(csr []byte) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
+	// The key first: a signature by one of a million bits takes minutes to check.
+	if err := fit(r.PublicKey); err != nil {
+		return nil, err
+	}
 	if err := r.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("%w: it is not signed with its own key: %w", ErrRequest, err)
 	}
-	switch k := r.PublicKey.(type) {
+	return r.PublicKey, nil
+}
+
+func fit(key crypto.PublicKey) error {
+	switch k := key.(type) {
 	case *ecdsa.PublicKey:
 		if k.Curve.Params().BitSize < 256 {
-			return nil, fmt.Errorf("%w: the curve %s is too small: want P-256 or larger", ErrRequest, k.Curve.Params().Name)
+			return fmt.Errorf("%w: the curve %s is too small: want P-256 or larger", ErrRequest, k.Curve.Params().Name)
 		}
 	case *rsa.PublicKey:
 		if k.N.BitLen() < 2048 || k.N.BitLen() > 8192 {
-			return nil, fmt.Errorf("%w: an RSA key of %d bits: want 2048 to 8192", ErrRequest, k.N.BitLen())
+			return fmt.Errorf("%w: an RSA key of %d bits: want 2048 to 8192", ErrRequest, k.N.BitLen())
 		}
 	case ed25519.PublicKey:
 	default:
-		return nil, fmt.Errorf("%w: a key of type %T", ErrRequest, k)
+		return fmt.Errorf("%w: a key of type %T", ErrRequest, k)
 	}
-	return r.PublicKey, nil
+	return nil
 }
 
 // Serving is the certificate of a controller, made anew long before it ends.
