@@ -17,14 +17,15 @@ import (
 
 // Token makes a token with which a node enrols, once.
 func (r *Replica) Token(ctx context.Context, who identity.Identity, node string) (wire.Token, error) {
-	if err := r.exists(node); err != nil {
+	created, err := r.exists(node)
+	if err != nil {
 		return wire.Token{}, err
 	}
 	token, key, err := r.ca.NewToken(node)
 	if err != nil {
 		return wire.Token{}, err
 	}
-	ticket := pki.Ticket{Node: node, By: who.String(), Expires: r.now().Add(pki.TokenLife).UTC().Truncate(time.Second)}
+	ticket := pki.Ticket{Node: node, Created: created, By: who.String(), Expires: r.now().Add(pki.TokenLife).UTC().Truncate(time.Second)}
 	value, err := json.Marshal(ticket)
 	if err != nil {
 		return wire.Token{}, fmt.Errorf("token: %w", err)
@@ -90,8 +91,8 @@ func (r *Replica) judge(kept *etcd.Event, node string) (pki.Ticket, error) {
 	case !r.now().Before(t.Expires):
 		return t, &Refused{node, fmt.Sprintf("the token expired at %s", t.Expires.Format(time.RFC3339))}
 	}
-	if err := r.exists(node); err != nil {
-		return t, &Refused{node, "the node was removed"}
+	if created, err := r.exists(node); err != nil || !created.Equal(t.Created) {
+		return t, &Refused{node, "the node was removed since the token was made"}
 	}
 	return t, nil
 }

@@ -17,7 +17,8 @@ const secretSize = 24
 // the token is used, so that a second use is told from a guess.
 type Ticket struct {
 	Node    string    `json:"node"`
-	By      string    `json:"by"` // who made it
+	Created time.Time `json:"created"` // when the node was: not one of the same name
+	By      string    `json:"by"`      // who made it
 	Expires time.Time `json:"expires"`
 	Used    time.Time `json:"used,omitzero"`
 	From    string    `json:"from,omitempty"` // the address that used it
@@ -29,7 +30,7 @@ type Ticket struct {
 type Enrolment struct {
 	ID    string    `json:"id"` // a certificate and its renewals have it too
 	Since time.Time `json:"since"`
-	By    string    `json:"by"`    // who made the token
+	By    string    `json:"by"` // who made the token
 }
 
 // NewToken returns a token, NODE.SECRET.FINGERPRINT, and the hash that its
