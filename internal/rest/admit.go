@@ -21,6 +21,10 @@ import (
 
 // admit finds out who asks.
 func (s *Server) admit(rt *route, c *call) error {
+	// A browser shows its user's certificate to whatever page has it ask.
+	if err := new(http.CrossOriginProtection).Check(c.r); err != nil {
+		return refuse(http.StatusForbidden, "a page of another site may not change anything here")
+	}
 	if rt.lines && c.r.Method == http.MethodHead {
 		return refuse(http.StatusMethodNotAllowed, "HEAD is not possible here, only GET")
 	}
@@ -64,7 +68,7 @@ func (s *Server) mayUse(rt *route, c *call) error {
 			return refuse(http.StatusForbidden, "%s may not do this: it is for users", c.who)
 		}
 	}
-	return nil
+	return s.replica.Whole()
 }
 
 // readMatch reads If-Match: the number of a revision in quotes.
