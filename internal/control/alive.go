@@ -34,16 +34,17 @@ func (l *liveness) run(ctx context.Context) error { return l.lease.Run(ctx) }
 // connected writes that a node is here, and returns what will be read.
 func (l *liveness) connected(node string) (wire.Alive, error) {
 	a := wire.Alive{Replica: l.name, Since: l.now().UTC()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return a, l.write(node, a)
 }
 
+// write is called under the lock.
 func (l *liveness) write(node string, a wire.Alive) error {
 	value, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.nodes[node] = a
 	l.lease.Set(fleet.NodeKey(node), value)
 	return nil
@@ -59,9 +60,10 @@ func (l *liveness) gone(node string) {
 // says adds what a report tells of the node itself. How far it is, is written
 // only with something else: it changes with every change.
 func (l *liveness) says(rep *nodelink.Report) error {
+	// All under the lock: a node that goes meanwhile must not come back.
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	a, here := l.nodes[rep.Node]
-	l.mu.Unlock()
 	if !here || a.Version == rep.Version && a.Kernel == rep.Kernel {
 		return nil
 	}

@@ -17,14 +17,15 @@ import (
 
 // Token makes a token with which a node enrols, once.
 func (r *Replica) Token(ctx context.Context, who identity.Identity, node string) (wire.Token, error) {
-	if err := r.exists(node); err != nil {
+	created, err := r.exists(node)
+	if err != nil {
 		return wire.Token{}, err
 	}
 	token, key, err := r.ca.NewToken(node)
 	if err != nil {
 		return wire.Token{}, err
 	}
-	ticket := pki.Ticket{Node: node, By: who.String(), Expires: r.now().Add(pki.TokenLife).UTC().Truncate(time.Second)}
+	ticket := pki.Ticket{Node: node, Created: created, By: who.String(), Expires: r.now().Add(pki.TokenLife).UTC().Truncate(time.Second)}
 	value, err := json.Marshal(ticket)
 	if err != nil {
 		return wire.Token{}, fmt.Errorf("token: %w", err)
@@ -61,12 +62,13 @@ func (r *Replica) Enrol(ctx context.Context, e wire.Enrol, from string) (wire.En
 	if err != nil {
 		return wire.Enrolled{}, err
 	}
-	issued, err := r.ca.Node([]byte(e.CSR), node, r.now())
+	id := randomHex(16)
+	issued, err := r.ca.Node([]byte(e.CSR), node, id, r.now())
 	if err != nil {
 		return wire.Enrolled{}, err
 	}
 	ticket.Used, ticket.From = r.now().UTC(), from
-	if err := r.enlist(ctx, kept, ticket, issued); err != nil {
+	if err := r.enlist(ctx, kept, ticket, id); err != nil {
 		return wire.Enrolled{}, err
 	}
 	return r.enrolledAs(issued), nil
@@ -89,18 +91,18 @@ func (r *Replica) judge(kept *etcd.Event, node string) (pki.Ticket, error) {
 	case !r.now().Before(t.Expires):
 		return t, &Refused{node, fmt.Sprintf("the token expired at %s", t.Expires.Format(time.RFC3339))}
 	}
-	if err := r.exists(node); err != nil {
-		return t, &Refused{node, "the node was removed"}
+	if created, err := r.exists(node); err != nil || !created.Equal(t.Created) {
+		return t, &Refused{node, "the node was removed since the token was made"}
 	}
 	return t, nil
 }
 
-func (r *Replica) enlist(ctx context.Context, kept *etcd.Event, ticket pki.Ticket, issued pki.Issued) error {
+func (r *Replica) enlist(ctx context.Context, kept *etcd.Event, ticket pki.Ticket, id string) error {
 	used, err := json.Marshal(ticket)
 	if err != nil {
 		return fmt.Errorf("token: %w", err)
 	}
-	record, err := json.Marshal(pki.Enrolment{Since: issued.NotBefore, By: ticket.By})
+	record, err := json.Marshal(pki.Enrolment{ID: id, Since: ticket.Used, By: ticket.By})
 	if err != nil {
 		return fmt.Errorf("enrolment: %w", err)
 	}
@@ -131,9 +133,9 @@ func (r *Replica) enrolledAs(issued pki.Issued) wire.Enrolled {
 	}
 }
 
-// Renew gives a node another certificate.
-func (r *Replica) Renew(node, csr string) (wire.Enrolled, error) {
-	issued, err := r.ca.Node([]byte(csr), node, r.now())
+// Renew gives a node another certificate of the same enrolment.
+func (r *Replica) Renew(node, enrolment, csr string) (wire.Enrolled, error) {
+	issued, err := r.ca.Node([]byte(csr), node, enrolment, r.now())
 	if err != nil {
 		return wire.Enrolled{}, err
 	}
@@ -142,7 +144,7 @@ func (r *Replica) Renew(node, csr string) (wire.Enrolled, error) {
 
 // Current refuses a node's certificate that is of an earlier enrolment, or of a
 // node that was removed.
-func (r *Replica) Current(node string, notBefore time.Time) error {
+func (r *Replica) Current(node, enrolment string) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	e, ok := r.enrolled[node]
@@ -151,7 +153,7 @@ func (r *Replica) Current(node string, notBefore time.Time) error {
 		return fmt.Errorf("%w: it has not read the site yet", ErrUnavailable)
 	case !ok || r.state.Get(fleet.KindNode, node) == nil:
 		return fmt.Errorf("node %q: %w", node, ErrNoNode)
-	case notBefore.Before(e.Since):
+	case e.ID == "" || e.ID != enrolment:
 		return &Refused{node, "the certificate is of an earlier enrolment"}
 	}
 	return nil

@@ -28,10 +28,19 @@ func (r *Replica) Revision() (revision int64, whole bool) {
 	return r.revision, r.read
 }
 
-// Ready is nil if the replica knows the site and its store answers.
-func (r *Replica) Ready(ctx context.Context) error {
+// Whole is nil if the replica has read the whole site: before, it would say of
+// everything that it is not there.
+func (r *Replica) Whole() error {
 	if _, whole := r.Revision(); !whole {
 		return fmt.Errorf("%w: it has not read the site yet", ErrUnavailable)
+	}
+	return nil
+}
+
+// Ready is nil if the replica knows the site and its store answers.
+func (r *Replica) Ready(ctx context.Context) error {
+	if err := r.Whole(); err != nil {
+		return err
 	}
 	if err := r.store.Health(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/nodelink"
@@ -54,7 +55,7 @@ type told struct {
 // Stream opens a node's stream in the place of an older one. Who calls it calls
 // Close.
 func (r *Replica) Stream(ctx context.Context, node string, at Position) (*Stream, error) {
-	if err := r.exists(node); err != nil {
+	if _, err := r.exists(node); err != nil {
 		return nil, err
 	}
 	st := &Stream{
@@ -71,13 +72,15 @@ func (r *Replica) Stream(ctx context.Context, node string, at Position) (*Stream
 	return st, nil
 }
 
-func (r *Replica) exists(node string) error {
+// exists returns since when there is a node.
+func (r *Replica) exists(node string) (since time.Time, err error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.state.Get(fleet.KindNode, node) == nil {
-		return fmt.Errorf("node %q: %w", node, ErrNoNode)
+	n := r.state.Get(fleet.KindNode, node)
+	if n == nil {
+		return since, fmt.Errorf("node %q: %w", node, ErrNoNode)
 	}
-	return nil
+	return n.Header().Meta.Created, nil
 }
 
 // connect says that the node is here, and waits until it has read that: then it

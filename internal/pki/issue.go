@@ -23,15 +23,15 @@ const nodeURI = "spiffe://berth/node/"
 
 // Issued is a certificate as it is handed out.
 type Issued struct {
-	PEM       []byte
-	NotBefore time.Time
-	Expires   time.Time
+	PEM     []byte
+	Expires time.Time
 }
 
 // Node signs a PEM request of a node. All that is taken of it is the key, of
 // which the requester has proven to have the other half: the name is what the
-// controller knows the asker by.
-func (c *CA) Node(csr []byte, name string, now time.Time) (Issued, error) {
+// controller knows the asker by. The enrolment that it follows from is in it, as
+// the subject's serial number (X.520 section 6.2.9): see EnrolmentOf.
+func (c *CA) Node(csr []byte, name, enrolment string, now time.Time) (Issued, error) {
 	key, err := requested(csr)
 	if err != nil {
 		return Issued{}, err
@@ -42,7 +42,7 @@ func (c *CA) Node(csr []byte, name string, now time.Time) (Issued, error) {
 	}
 	now = now.UTC().Truncate(time.Second)
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, URIs: []*url.URL{id},
+		Subject: pkix.Name{CommonName: name, SerialNumber: enrolment}, URIs: []*url.URL{id},
 		NotBefore: now.Add(-behind), NotAfter: c.until(now.Add(nodeLife)),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
@@ -50,8 +50,11 @@ func (c *CA) Node(csr []byte, name string, now time.Time) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	return Issued{PEM: encode(blockCert, der), NotBefore: template.NotBefore, Expires: template.NotAfter}, nil
+	return Issued{PEM: encode(blockCert, der), Expires: template.NotAfter}, nil
 }
+
+// EnrolmentOf is the enrolment that a node's certificate follows from.
+func EnrolmentOf(node *x509.Certificate) string { return node.Subject.SerialNumber }
 
 // until is not later than the CA itself is good.
 func (c *CA) until(t time.Time) time.Time {
@@ -73,23 +76,31 @@ func requested(csr []byte) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
+	// The key first: a signature by one of a million bits takes minutes to check.
+	if err := fit(r.PublicKey); err != nil {
+		return nil, err
+	}
 	if err := r.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("%w: it is not signed with its own key: %w", ErrRequest, err)
 	}
-	switch k := r.PublicKey.(type) {
+	return r.PublicKey, nil
+}
+
+func fit(key crypto.PublicKey) error {
+	switch k := key.(type) {
 	case *ecdsa.PublicKey:
 		if k.Curve.Params().BitSize < 256 {
-			return nil, fmt.Errorf("%w: the curve %s is too small: want P-256 or larger", ErrRequest, k.Curve.Params().Name)
+			return fmt.Errorf("%w: the curve %s is too small: want P-256 or larger", ErrRequest, k.Curve.Params().Name)
 		}
 	case *rsa.PublicKey:
 		if k.N.BitLen() < 2048 || k.N.BitLen() > 8192 {
-			return nil, fmt.Errorf("%w: an RSA key of %d bits: want 2048 to 8192", ErrRequest, k.N.BitLen())
+			return fmt.Errorf("%w: an RSA key of %d bits: want 2048 to 8192", ErrRequest, k.N.BitLen())
 		}
 	case ed25519.PublicKey:
 	default:
-		return nil, fmt.Errorf("%w: a key of type %T", ErrRequest, k)
+		return fmt.Errorf("%w: a key of type %T", ErrRequest, k)
 	}
-	return r.PublicKey, nil
+	return nil
 }
 
 // Serving is the certificate of a controller, made anew long before it ends.

@@ -8,8 +8,11 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -105,7 +108,7 @@ func TestCAHalfMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{}), "n1", start()); err != nil {
+	if _, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{}), "n1", "e1", start()); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,13 +118,13 @@ func TestCAHalfMade(t *testing.T) {
 func TestNodeCertificate(t *testing.T) {
 	ca := open(t)
 	other, _ := url.Parse("spiffe://berth/node/n2")
-	issued, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{URIs: []*url.URL{other}, DNSNames: []string{"controller"}}), "n1.rack-2", start())
+	issued, err := ca.Node(request(t, newKey(t), &x509.CertificateRequest{URIs: []*url.URL{other}, DNSNames: []string{"controller"}}), "n1.rack-2", "e1", start())
 	if err != nil {
 		t.Fatal(err)
 	}
 	cert := parse(t, issued.PEM)
-	if len(cert.URIs) != 1 || cert.URIs[0].String() != "spiffe://berth/node/n1.rack-2" || len(cert.DNSNames) > 0 || cert.IsCA {
-		t.Errorf("URIs %v, DNS names %v, CA %v", cert.URIs, cert.DNSNames, cert.IsCA)
+	if len(cert.URIs) != 1 || cert.URIs[0].String() != "spiffe://berth/node/n1.rack-2" || len(cert.DNSNames) > 0 || cert.IsCA || pki.EnrolmentOf(cert) != "e1" {
+		t.Errorf("URIs %v, DNS names %v, CA %v, enrolment %q", cert.URIs, cert.DNSNames, cert.IsCA, pki.EnrolmentOf(cert))
 	}
 	for _, c := range []struct {
 		at    time.Duration
@@ -163,9 +166,48 @@ func TestBadRequests(t *testing.T) {
 		"small curve": request(t, small, &x509.CertificateRequest{}),
 		"small RSA":   request(t, smallRSA(t), &x509.CertificateRequest{}),
 	} {
-		if _, err := ca.Node(csr, "n1", start()); !errors.Is(err, pki.ErrRequest) {
+		if _, err := ca.Node(csr, "n1", "e1", start()); !errors.Is(err, pki.ErrRequest) {
 			t.Errorf("%s: error %v, want ErrRequest", what, err)
 		}
+	}
+}
+
+// A key is looked at before the signature by it: to check that of a huge one takes
+// minutes.
+func TestHugeKey(t *testing.T) {
+	n := new(big.Int).SetBit(big.NewInt(1), 1<<20, 1)
+	key, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n, E: 65537})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type algorithm struct {
+		ID   asn1.ObjectIdentifier
+		Null asn1.RawValue
+	}
+	info, err := asn1.Marshal(struct {
+		Version    int
+		Subject    pkix.RDNSequence
+		Key        asn1.RawValue
+		Attributes []asn1.RawValue `asn1:"tag:0,set"`
+	}{0, pkix.RDNSequence{}, asn1.RawValue{FullBytes: key}, nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := asn1.Marshal(struct {
+		Info      asn1.RawValue
+		Algorithm algorithm
+		Signature asn1.BitString
+	}{
+		asn1.RawValue{FullBytes: info},
+		algorithm{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, asn1.NullRawValue},
+		asn1.BitString{Bytes: n.Bytes(), BitLength: 8 * len(n.Bytes())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+	if _, err := open(t).Node(csr, "n1", "e1", start()); err == nil || !strings.Contains(err.Error(), "an RSA key of 1048577 bits") {
+		t.Errorf("%v", err)
 	}
 }
 

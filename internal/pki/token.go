@@ -17,17 +17,20 @@ const secretSize = 24
 // the token is used, so that a second use is told from a guess.
 type Ticket struct {
 	Node    string    `json:"node"`
-	By      string    `json:"by"` // who made it
+	Created time.Time `json:"created"` // when the node was: not one of the same name
+	By      string    `json:"by"`      // who made it
 	Expires time.Time `json:"expires"`
 	Used    time.Time `json:"used,omitzero"`
 	From    string    `json:"from,omitempty"` // the address that used it
 }
 
-// Enrolment is what is kept of a node that has enrolled. Certificates made
-// before it are of an earlier one, and good no more.
+// Enrolment is what is kept of a node that has enrolled. Certificates that follow
+// from another one are good no more, whenever they were made: a renewal under
+// way, or a replica that lags or whose clock is ahead, must not save them.
 type Enrolment struct {
-	Since time.Time `json:"since"` // NotBefore of the first certificate
-	By    string    `json:"by"`    // who made the token
+	ID    string    `json:"id"` // a certificate and its renewals have it too
+	Since time.Time `json:"since"`
+	By    string    `json:"by"` // who made the token
 }
 
 // NewToken returns a token, NODE.SECRET.FINGERPRINT, and the hash that its

@@ -15,11 +15,16 @@ import (
 	"github.com/berth-net/berth/internal/control"
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/identity"
+	"github.com/berth-net/berth/internal/pki"
 	"github.com/berth-net/berth/internal/rest/wire"
 )
 
 // admit finds out who asks.
 func (s *Server) admit(rt *route, c *call) error {
+	// A browser shows its user's certificate to whatever page has it ask.
+	if err := new(http.CrossOriginProtection).Check(c.r); err != nil {
+		return refuse(http.StatusForbidden, "a page of another site may not change anything here")
+	}
 	if rt.lines && c.r.Method == http.MethodHead {
 		return refuse(http.StatusMethodNotAllowed, "HEAD is not possible here, only GET")
 	}
@@ -36,13 +41,16 @@ func (s *Server) identify(c *call) error {
 		return err
 	}
 	if who.Kind == identity.Node {
-		if err := s.replica.Current(who.Name, c.r.TLS.PeerCertificates[0].NotBefore); err != nil {
+		if err := s.replica.Current(who.Name, c.enrolment()); err != nil {
 			return err
 		}
 	}
 	c.who = who
 	return nil
 }
+
+// enrolment is what the certificate of a node that asks follows from.
+func (c *call) enrolment() string { return pki.EnrolmentOf(c.r.TLS.PeerCertificates[0]) }
 
 // mayUse judges who may use a route at all.
 func (s *Server) mayUse(rt *route, c *call) error {
@@ -60,7 +68,7 @@ func (s *Server) mayUse(rt *route, c *call) error {
 			return refuse(http.StatusForbidden, "%s may not do this: it is for users", c.who)
 		}
 	}
-	return nil
+	return s.replica.Whole()
 }
 
 // readMatch reads If-Match: the number of a revision in quotes.

@@ -52,7 +52,7 @@ func (s *Server) renew(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.replica.Renew(c.args.name(), w.CSR)
+	out, err := s.replica.Renew(c.args.name(), c.enrolment(), w.CSR)
 	if err == nil {
 		s.log.Info("certificate renewed", "node", c.args.name(), "from", c.r.RemoteAddr)
 	}

@@ -95,7 +95,7 @@ func (s *site) sign(w http.ResponseWriter, csr string) {
 	if s.life > 0 {
 		now = now.Add(s.life - 365*24*time.Hour)
 	}
-	cert, err := s.ca.Node([]byte(csr), "n1", now)
+	cert, err := s.ca.Node([]byte(csr), "n1", "", now)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

@@ -1,0 +1,159 @@
+package rest_test
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/berth-net/berth/internal/control"
+	"github.com/berth-net/berth/internal/etcd"
+	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/identity"
+	"github.com/berth-net/berth/internal/rest"
+	"github.com/berth-net/berth/internal/rest/client"
+	"github.com/berth-net/berth/internal/rest/wire"
+)
+
+// late is a body that does something when it is asked for.
+type late struct {
+	io.Reader
+	first func()
+}
+
+func (l *late) Read(b []byte) (int, error) {
+	l.first()
+	return l.Reader.Read(b)
+}
+
+// A renewal that was under way when its node enrolled again is of the enrolment of
+// before: who has stolen a certificate cannot keep a foot in the door.
+func TestRenewedWhileEnrolledAgain(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	token, err := s.as("op").NodeToken(t.Context(), "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, csr := s.newKey()
+	e, err := s.with(client.Options{URL: s.url, Fingerprint: s.ca.Fingerprint()}).Enrol(t.Context(), token.Token, csr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := json.Marshal(wire.Renew{CSR: csr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The body is sent when the server reads it, and by then it knows who asks.
+	body := &late{strings.NewReader(string(doc)), sync.OnceFunc(func() { s.enrol("n1") })}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/nodes/n1/renew", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Expect", "100-continue")
+	conf := &tls.Config{RootCAs: s.ca.Pool(), MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*s.pair(e.Certificate, key)}}
+	tr := &http.Transport{TLSClientConfig: conf, ExpectContinueTimeout: time.Minute}
+	defer tr.CloseIdleConnections()
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var renewed wire.Enrolled
+	if err := json.NewDecoder(resp.Body).Decode(&renewed); err != nil || renewed.Certificate == "" {
+		t.Fatal(resp.Status, err)
+	}
+	thief := s.with(client.Options{URL: s.url, CA: s.ca.PEM(), Certificate: s.pair(renewed.Certificate, key)})
+	if _, err := thief.Whoami(t.Context()); status(err) != http.StatusForbidden {
+		t.Errorf("what was renewed: %v", err)
+	}
+}
+
+// A token is of the node that it was made for, not of a later one of its name.
+func TestTokenOfARemovedNode(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	token, err := s.as("op").NodeToken(t.Context(), "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.as("op").Delete(t.Context(), fleet.KindNode, "n1", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.put(fleet.KindNode, "n1", "{}")
+	_, csr := s.newKey()
+	anybody := s.with(client.Options{URL: s.url, Fingerprint: s.ca.Fingerprint()})
+	if _, err := anybody.Enrol(t.Context(), token.Token, csr); status(err) != http.StatusForbidden {
+		t.Errorf("it enrols the new node: %v", err)
+	}
+}
+
+// A replica that has not read the site does not say that nothing is there.
+func TestNothingIsSaidBeforeTheSiteIsKnown(t *testing.T) {
+	store, err := etcd.Open(t.Context(), etcd.Options{Dir: filepath.Join(t.TempDir(), "etcd"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	who, err := identity.New(identity.Config{Operators: []string{"user:op"}, TokenFile: tokenFile(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	server, err := rest.New(rest.Options{Replica: control.New(control.Options{Store: store, Log: log}), Who: who, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{
+		"/healthz":                         http.StatusOK,
+		"/v1/whoami":                       http.StatusOK,
+		"/readyz":                          http.StatusServiceUnavailable,
+		"/v1/nics":                         http.StatusServiceUnavailable,
+		"/v1/nics/a":                       http.StatusServiceUnavailable,
+		"/v1/watch":                        http.StatusServiceUnavailable,
+		"/v1/addresses/192.0.2.1":          http.StatusServiceUnavailable,
+		"/v1/who-had?address=192.0.2.1":    http.StatusServiceUnavailable,
+		"/v1/usage?project=web":            http.StatusServiceUnavailable,
+		"/v1/nodes/n1/status":              http.StatusServiceUnavailable,
+		"/v1/history":                      http.StatusServiceUnavailable,
+		"/v1/diff?from=1":                  http.StatusServiceUnavailable,
+		"/v1/decisions":                    http.StatusServiceUnavailable,
+		"/v1/nics/a/status":                http.StatusServiceUnavailable,
+		"/v1/policies?after=a&limit=10000": http.StatusServiceUnavailable,
+	} {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+		req.Header.Set("Authorization", "Bearer "+people["op"])
+		got := httptest.NewRecorder()
+		server.ServeHTTP(got, req)
+		if got.Code != want {
+			t.Errorf("%s: %d %s, want %d", path, got.Code, got.Body, want)
+		}
+	}
+}
+
+// A page that an operator looks at can make his browser ask, with his
+// certificate; what it asks for is not done.
+func TestPagesOfOthers(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "a", "{project: web, network: lan, node: n1}")
+	for _, header := range []map[string]string{
+		{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"},
+	} {
+		header["Content-Type"] = "application/x-www-form-urlencoded"
+		got := s.do(raw{method: http.MethodPost, path: "/v1/nics/a/migration", as: "op", body: `{"to": "n2"}`, header: header})
+		if got.status != http.StatusForbidden {
+			t.Errorf("%v: %d %s", header, got.status, got.body)
+		}
+	}
+	if got := s.do(raw{method: http.MethodGet, path: "/v1/nics", as: "op", header: map[string]string{"Origin": "https://evil.example"}}); got.status != http.StatusOK {
+		t.Errorf("to read, which it is not shown: %d", got.status)
+	}
+}
