@@ -123,12 +123,16 @@ func (m *model) router(a netip.Addr) bool {
 	if m == nil {
 		return false
 	}
-	for _, key := range []string{"gateway", "gateway6"} {
-		if s, ok := m.network.Defaults[key].(string); ok && s == a.String() {
-			return true
-		}
-	}
-	return false
+	four, ok4 := m.gateway("gateway")
+	six, ok6 := m.gateway("gateway6")
+	return ok4 && a == four || ok6 && a == six
+}
+
+// gateway is the one that the defaults give under a key, false if they give none.
+func (m *model) gateway(key string) (netip.Addr, bool) {
+	s, _ := m.network.Defaults[key].(string)
+	a, err := netip.ParseAddr(s)
+	return a, err == nil
 }
 
 // Documents are all that a node is told, by the NICs' names. There is no error

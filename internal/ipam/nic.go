@@ -197,6 +197,11 @@ func (w *wish) unchanged() bool {
 	if w.old == nil || w.now == nil || w.moved() || w.old.Granted == nil || len(w.asked) > w.kept {
 		return false
 	}
+	for _, p := range w.old.Granted.Addresses {
+		if prefixOf(w.network, p.Addr()) != p {
+			return false // the network's prefix has another length since
+		}
+	}
 	now := *w.now
 	now.Granted = w.old.Granted
 	return same(&now, w.old)
