@@ -162,15 +162,20 @@ func (s *State) Document(node, name string) ([]Document, error) {
 		return nil, fmt.Errorf("NIC %s is in network %s, which is not there", name, n.Network)
 	}
 	shares := s.failovers(name)
-	rev := max(n.Meta.Revision, s.revisionOf(fleet.KindNetwork, n.Network))
-	for _, f := range shares {
-		rev = max(rev, f.Meta.Revision)
-	}
 	body, err := m.body(n, shares, node != n.Node)
 	if err != nil {
 		return nil, fmt.Errorf("NIC %s: %w", name, err)
 	}
-	return []Document{{Interface: n.Interface, Name: n.Name, Node: node, Revision: rev, Body: body}}, nil
+	return []Document{{Interface: n.Interface, Name: n.Name, Node: node, Revision: s.DocumentRevision(n), Body: body}}, nil
+}
+
+// DocumentRevision is when what a NIC's document is made of changed last.
+func (s *State) DocumentRevision(n *fleet.NIC) int64 {
+	rev := max(n.Meta.Revision, s.revisionOf(fleet.KindNetwork, n.Network))
+	for _, f := range s.failovers(n.Name) {
+		rev = max(rev, f.Meta.Revision)
+	}
+	return rev
 }
 
 // body writes a document with all defaults in.

@@ -219,7 +219,7 @@ func (d *draft) putNode(now *fleet.Node) {
 	if old != nil && !slices.Equal(old.Networks, now.Networks) {
 		d.needUnder(fleet.InterfacesKey(now.Name))
 		for _, name := range d.s.NICs(now.Name) {
-			if n := d.s.NIC(name); n != nil && !reaches(now, n.Network) {
+			if n := d.s.NIC(name); n != nil && !now.Serves(n.Network) {
 				d.refuse(Conflict.by("in-use"), "networks", "", "NIC %s on this node is in network %s", name, n.Network)
 			}
 		}
