@@ -305,7 +305,7 @@ func wish(then, now fleet.Resource) (fleet.Resource, error) {
 }
 
 func sameGrant(a, b *fleet.Granted) bool {
-		// A prefix may have got another length since.
+	// A prefix may have got another length since.
 	return a.MAC == b.MAC && slices.EqualFunc(a.Addresses, b.Addresses, func(a, b netip.Prefix) bool { return a.Addr() == b.Addr() })
 }
 
