@@ -46,7 +46,7 @@ func (a *app) root() *cobra.Command {
 		a.listCommand(), a.showCommand(), a.statusCommand(), a.eventsCommand(), a.planCommand(), a.traceCommand(), a.reasonsCommand(),
 		a.setCommand(), a.deleteCommand(), a.releaseCommand(), a.attachCommand(), a.nimbusCommand(), a.importCommand(),
 		a.ganetiCommand(),
-		a.contextCommand(), a.getCommand(), a.describeCommand(), a.watchCommand(), a.quotaCommand(), a.usageCommand(), a.whoHadCommand(),
+		a.contextCommand(), a.getCommand(), a.describeCommand(), a.watchCommand(), a.quotaCommand(), a.usageCommand(), a.whoHasCommand(), a.whoHadCommand(),
 		a.historyCommand(), a.diffCommand(), a.applyCommand(), a.requestCommand(), a.migrateCommand(), a.restoreCommand(), a.nodeCommand(),
 		a.policyCommand(), a.exportCommand(), a.enrolCommand(),
 		a.completionCommand(), a.versionCommand(), a.manCommand(),
@@ -58,7 +58,7 @@ const rootLong = `berth gives every virtual NIC of this host its fixed network i
 
 This command asks the agent, berthd, over its unix socket. Who may do that is decided by the owner, group and mode of the socket. Nouns and "list", "show", "status", "events", "plan", "trace" and "reasons" only read; "set", "delete", "release" and "attach" change something.
 
-What is about many hosts asks a controller: "get", "describe", "watch", "quota", "usage", "who-had", "history" and "diff" only read; "apply", "request", "migrate", "restore", "node", and "delete" with a kind change something. "berth context" says which controller, and who asks.
+What is about many hosts asks a controller: "get", "describe", "watch", "quota", "usage", "who-has", "who-had", "history" and "diff" only read; "apply", "request", "migrate", "restore", "node", and "delete" with a kind change something. "berth context" says which controller, and who asks.
 
 Data goes to the standard output, messages to the standard error.
 

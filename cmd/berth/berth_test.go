@@ -64,6 +64,7 @@ func TestExitCodes(t *testing.T) {
 		{refusal(504), 7},
 		{fmt.Errorf("%w: x", client.ErrUnreachable), 6},
 		{fmt.Errorf("x: %w", errNobody), 3},
+		{fmt.Errorf("x: %w", errNobodyNow), 3},
 		{failures{problem(409), problem(404)}, 5},
 		{failures{problem(404)}, 3},
 	}

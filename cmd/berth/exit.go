@@ -41,7 +41,7 @@ func exitMeanings() []exitMeaning {
 		{exitOK, "done; for plan and diff -f: there is nothing to change"},
 		{exitError, "something failed, on the node, at the controller or here"},
 		{exitUsage, "the command line is wrong; nothing was asked of anybody"},
-		{exitNotFound, "there is no such NIC or resource; for who-had: nobody had the address"},
+		{exitNotFound, "there is no such NIC or resource; for who-has and who-had: nobody has or had the address"},
 		{exitInvalid, "the document or a value in it is refused"},
 		{exitConflict, "somebody else holds what was asked for, or uses what should go, or has changed it in between"},
 		{exitUnreachable, "berthd or the controller cannot be reached, or does not answer"},
@@ -73,8 +73,11 @@ func (u *usageError) Unwrap() error { return u.err }
 
 func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// errNobody is how who-had says that.
-var errNobody = errors.New("nobody had it")
+// How who-has and who-had say that.
+var (
+	errNobody    = errors.New("nobody had it")
+	errNobodyNow = errors.New("nobody has it")
+)
 
 // codes are the exit codes of the errors that somebody branches on.
 func codes() []struct {
@@ -93,6 +96,7 @@ func codes() []struct {
 		{errChanges, exitChanges},
 		{errLeftOut, exitLeftOut},
 		{errNobody, exitNotFound},
+		{errNobodyNow, exitNotFound},
 		{client.ErrUnreachable, exitUnreachable},
 		{client.ErrNotFound, exitNotFound},
 		{client.ErrInvalid, exitInvalid},

@@ -30,7 +30,7 @@ What -o yaml prints can be edited and given to "berth apply -f -": it is refused
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.query.Project, "project", "", "only those of this project")
-	f.StringVar(&o.query.Network, "network", "", "only those of this network")
+	f.StringVar(&o.query.Network, "network", "", "only those of this network; of nodes those that can serve it")
 	f.StringVar(&o.query.Node, "node", "", "only those on this node")
 	f.StringVar(&o.query.VM, "vm", "", "only those of this VM")
 	f.BoolVar(&o.noHeaders, "no-headers", false, "leave the table's first line out")

@@ -254,8 +254,8 @@ func (r *Replica) commit(ctx context.Context, who identity.Identity, a *Action, 
 	}
 	deletes := c.Deletes
 	if a.Verb == Delete && a.Kind == fleet.KindNode {
-		// Its certificates are good no more.
-		deletes = append(deletes[:len(deletes):len(deletes)], enrolledKeys+a.Name)
+		// Its certificates are good no more, nor is what it said.
+		deletes = append(deletes[:len(deletes):len(deletes)], enrolledKeys+a.Name, fleet.StatusKey(a.Name, ""))
 	}
 	needs := append(c.Needs[:len(c.Needs):len(c.Needs)], fleet.Need{Key: history})
 	revision, err := r.store.Commit(ctx, needs, puts, deletes)

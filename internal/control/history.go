@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/berth-net/berth/internal/etcd"
@@ -133,6 +134,22 @@ type Had struct {
 	Address netip.Addr
 	Network string // "": whichever has it
 	At      time.Time
+}
+
+// remembered are the networks of which there are tenures.
+func (r *Replica) remembered(ctx context.Context) ([]string, error) {
+	var names []string
+	for from := tenureKeys; ; {
+		events, _, err := r.store.Range(ctx, from, fleet.After(tenureKeys), etcd.RangeOptions{Limit: 1, KeysOnly: true})
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if len(events) == 0 {
+			return names, nil
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(events[0].Key, tenureKeys), "/")
+		names, from = append(names, name), fleet.After(tenureKeys+name+"/")
+	}
 }
 
 // tenures reads those of an address in some networks, newest first.
@@ -288,7 +305,8 @@ func wish(then, now fleet.Resource) (fleet.Resource, error) {
 }
 
 func sameGrant(a, b *fleet.Granted) bool {
-	return a.MAC == b.MAC && slices.Equal(a.Addresses, b.Addresses)
+	// A prefix may have got another length since.
+	return a.MAC == b.MAC && slices.EqualFunc(a.Addresses, b.Addresses, func(a, b netip.Prefix) bool { return a.Addr() == b.Addr() })
 }
 
 // Then returns what is to be written to restore a resource to what it was right

@@ -69,6 +69,9 @@ func (q *Query) fits(res fleet.Resource) bool {
 		network = v.Network
 	case *fleet.Node:
 		node = v.Name
+		if v.Serves(q.Network) {
+			network = q.Network
+		}
 	case *fleet.NIC:
 		if q.Node != "" && slices.Contains(placesOf(v), q.Node) {
 			node = q.Node
@@ -245,15 +248,25 @@ func (r *Replica) Addresses(who identity.Identity, a netip.Addr, network string)
 
 // locate adds where the owner is, and whether its node holds it to the address.
 func (r *Replica) locate(w *wire.Address) {
-	name, ok := strings.CutPrefix(w.Owner, "nic:")
-	if !ok {
+	if name, ok := strings.CutPrefix(w.Owner, "nic:"); ok {
+		if n := r.state.NIC(name); n != nil {
+			w.Node, w.Checked = n.Node, r.checked(n)
+		}
 		return
 	}
-	if n := r.state.NIC(name); n != nil {
-		w.Node = n.Node
-		s := r.status.of(n.Node, name)
-		w.Checked = s != nil && s.Checked && s.State == inForce
-	}
+	name, _ := strings.CutPrefix(w.Owner, "failover:")
+	f, ok := r.state.Get(fleet.KindFailover, name).(*fleet.Failover)
+	w.Checked = ok && len(f.Members) > 0 && !slices.ContainsFunc(f.Members, func(member string) bool {
+		n := r.state.NIC(member)
+		return n == nil || !r.checked(n)
+	})
+}
+
+// checked reports whether a NIC's node says, of what it is to have now, that
+// nothing else can be sent.
+func (r *Replica) checked(n *fleet.NIC) bool {
+	s := r.status.of(n.Node, n.Name)
+	return s != nil && s.Checked && s.State == inForce && s.Revision >= r.state.DocumentRevision(n)
 }
 
 // networksWith are those of which a prefix contains the address, by name.
@@ -273,15 +286,16 @@ func (r *Replica) networksWith(a netip.Addr, only string) []*fleet.Network {
 // tenures of projects that are not theirs are left out.
 func (r *Replica) WhoHad(ctx context.Context, who identity.Identity, w Had) ([]fleet.Tenure, error) {
 	r.mu.RLock()
-	var names []string
-	for _, n := range r.networksWith(w.Address, w.Network) {
-		names = append(names, n.Name)
-	}
-	if w.Network != "" && len(names) == 0 {
-		names = []string{w.Network} // it may be gone, or have had the prefix before
-	}
 	mine := r.projectsOf(who)
 	r.mu.RUnlock()
+	// A network that had the address may be gone, or have lost the prefix.
+	names := []string{w.Network}
+	if w.Network == "" {
+		var err error
+		if names, err = r.remembered(ctx); err != nil {
+			return nil, err
+		}
+	}
 	all, err := r.tenures(ctx, w, names)
 	return slices.DeleteFunc(all, func(t fleet.Tenure) bool { return !who.Operator && mine[t.Project] == nil }), err
 }

@@ -45,13 +45,14 @@ func (r *Replica) missing(name string) string {
 	if !ok || n.Node == "" {
 		return ""
 	}
+	told := r.state.DocumentRevision(n)
 	for _, node := range waitedFor(n) {
 		s := r.status.of(node, name)
 		switch {
 		case s == nil:
 			return fmt.Sprintf("node %s says nothing of NIC %s", node, name)
-		case s.Revision < n.Meta.Revision:
-			return fmt.Sprintf("node %s has NIC %s of revision %d, not %d yet", node, name, s.Revision, n.Meta.Revision)
+		case s.Revision < told:
+			return fmt.Sprintf("node %s has NIC %s of revision %d, not %d yet", node, name, s.Revision, told)
 		case s.State != inForce && node == n.Node:
 			return fmt.Sprintf("NIC %s on node %s is %s: %s", name, node, s.State, s.Why)
 		}

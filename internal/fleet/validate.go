@@ -147,6 +147,8 @@ func (c *checker) prefixes(list []netip.Prefix) {
 			c.bad(field, p.String(), "host bits are set; the prefix is %s", p.Masked())
 		case p.Bits() == 0:
 			c.bad(field, p.String(), "a subnet cannot be /0")
+		case p.Overlaps(mapped()):
+			c.bad(field, p.String(), "has addresses that stand for those of IPv4 (RFC 4291 section 2.5.5)")
 		}
 		for j, o := range list[:i] {
 			if o.Overlaps(p) {
@@ -154,6 +156,12 @@ func (c *checker) prefixes(list []netip.Prefix) {
 			}
 		}
 	}
+}
+
+// mapped are the IPv6 addresses that netip, and the keys of claims, do not tell
+// from IPv4 addresses.
+func mapped() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff}), 96)
 }
 
 // ParseMACPrefix reads one to five whole octets of a locally administered

@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -101,6 +102,11 @@ func (r Range) Overlaps(o Range) bool {
 
 // RangeOf is all addresses of a prefix.
 func RangeOf(p netip.Prefix) Range { return Range{p.Masked().Addr(), lastOf(p)} }
+
+// Serves reports whether the node can serve a network (R125).
+func (n *Node) Serves(network string) bool {
+	return len(n.Networks) == 0 || slices.Contains(n.Networks, "*") || slices.Contains(n.Networks, network)
+}
 
 // Contains reports whether an address is in one of the pool's ranges.
 func (p *Pool) Contains(a netip.Addr) bool { return within(p.Ranges, a) }

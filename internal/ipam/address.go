@@ -176,6 +176,9 @@ func (d *draft) takeExact(who claimant, a netip.Addr, beside []netip.Addr) netip
 		if pool.Contains(a) && !may(who.project, pool.Pool) {
 			return refuse(Denied, "pool-closed", "in pool %s, which is not open to project %s", pool.Name, who.project)
 		}
+		if pool.Excludes(a) {
+			return refuse(Conflict, "excluded", "excluded from pool %s", pool.Name)
+		}
 	}
 	if holder := d.inPrefix(net.Name, a); holder != "" && holder != who.owner {
 		return refuse(Conflict, "prefix-taken", "in a prefix that is %s's", spoken(holder))
@@ -241,8 +244,26 @@ func (d *draft) draw(who claimant, name string) netip.Addr {
 			return d.reserve(who, a)
 		}
 	}
+	if a, ok := d.leftBehind(who, pool); ok {
+		return d.reserve(who, a)
+	}
 	d.refuse(Exhausted.by("pool-exhausted"), who.field, name, "no free address is left in the pool")
 	return netip.Addr{}
+}
+
+// leftBehind is the lowest of a pool's addresses that others leave by the same
+// decision, and that nobody is to be kept from.
+func (d *draft) leftBehind(who claimant, pool *fleet.Pool) (first netip.Addr, ok bool) {
+	for at, c := range d.addresses {
+		free := c == nil || !c.Held(d.opt.Now)
+		if !free || at.network != who.network.Name || !pool.Contains(at.address) || ok && first.Less(at.address) {
+			continue
+		}
+		if d.suits(who, pool, at.address) {
+			first, ok = at.address, true
+		}
+	}
+	return first, ok
 }
 
 // firstFree finds the first address of a range that nobody has and that a NIC
@@ -282,12 +303,15 @@ func (d *draft) past(who claimant, pool *fleet.Pool, a netip.Addr) (next netip.A
 	if p, _, ok := sp.around(netip.PrefixFrom(a, a.BitLen())); ok && d.inPrefix(who.network.Name, a) != "" {
 		return fleet.RangeOf(p).Last, false
 	}
-	p := prefixOf(who.network, a)
 	_, here := d.addresses[spot{who.network.Name, a}]
-	if here || !p.IsValid() || nic.HostProblem(a, p) != "" || d.s.models[who.network.Name].mentions(a) || d.inPrefix(who.network.Name, a) != "" {
-		return a, false
-	}
-	return a, true
+	return a, !here && d.suits(who, pool, a)
+}
+
+// suits reports whether a NIC can have an address from a pool, if nobody has it.
+func (d *draft) suits(who claimant, pool *fleet.Pool, a netip.Addr) bool {
+	p := prefixOf(who.network, a)
+	return p.IsValid() && !pool.Excludes(a) && nic.HostProblem(a, p) == "" &&
+		!d.s.models[who.network.Name].mentions(a) && d.inPrefix(who.network.Name, a) == ""
 }
 
 // claimAddresses completes the records of a NIC's addresses with what was

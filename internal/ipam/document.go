@@ -123,12 +123,16 @@ func (m *model) router(a netip.Addr) bool {
 	if m == nil {
 		return false
 	}
-	for _, key := range []string{"gateway", "gateway6"} {
-		if s, ok := m.network.Defaults[key].(string); ok && s == a.String() {
-			return true
-		}
-	}
-	return false
+	four, ok4 := m.gateway("gateway")
+	six, ok6 := m.gateway("gateway6")
+	return ok4 && a == four || ok6 && a == six
+}
+
+// gateway is the one that the defaults give under a key, false if they give none.
+func (m *model) gateway(key string) (netip.Addr, bool) {
+	s, _ := m.network.Defaults[key].(string)
+	a, err := netip.ParseAddr(s)
+	return a, err == nil
 }
 
 // Documents are all that a node is told, by the NICs' names. There is no error
@@ -158,15 +162,20 @@ func (s *State) Document(node, name string) ([]Document, error) {
 		return nil, fmt.Errorf("NIC %s is in network %s, which is not there", name, n.Network)
 	}
 	shares := s.failovers(name)
-	rev := max(n.Meta.Revision, s.revisionOf(fleet.KindNetwork, n.Network))
-	for _, f := range shares {
-		rev = max(rev, f.Meta.Revision)
-	}
 	body, err := m.body(n, shares, node != n.Node)
 	if err != nil {
 		return nil, fmt.Errorf("NIC %s: %w", name, err)
 	}
-	return []Document{{Interface: n.Interface, Name: n.Name, Node: node, Revision: rev, Body: body}}, nil
+	return []Document{{Interface: n.Interface, Name: n.Name, Node: node, Revision: s.DocumentRevision(n), Body: body}}, nil
+}
+
+// DocumentRevision is when what a NIC's document is made of changed last.
+func (s *State) DocumentRevision(n *fleet.NIC) int64 {
+	rev := max(n.Meta.Revision, s.revisionOf(fleet.KindNetwork, n.Network))
+	for _, f := range s.failovers(n.Name) {
+		rev = max(rev, f.Meta.Revision)
+	}
+	return rev
 }
 
 // body writes a document with all defaults in.

@@ -69,6 +69,7 @@ func (d *draft) stillServes(now *fleet.Network, m *model) {
 	if len(lost) > 0 {
 		d.refuse(Conflict.by("in-use"), "prefixes", "", "would lie in no prefix: %s", lost)
 	}
+	d.gatewaysShared(m)
 	for p, who := range sp.prefixes {
 		if !slices.ContainsFunc(now.Prefixes, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Overlaps(p) }) {
 			d.refuse(Conflict.by("in-use"), "prefixes", p.String(), "is %s's, and would lie in no prefix", spoken(who.owner))
@@ -76,6 +77,20 @@ func (d *draft) stillServes(now *fleet.Network, m *model) {
 	}
 	if len(d.refused) == 0 {
 		d.checkAll(now, m)
+	}
+}
+
+// gatewaysShared refuses a gateway that a fail-over has, which may have no
+// member yet whose document would tell.
+func (d *draft) gatewaysShared(m *model) {
+	for _, key := range []string{"gateway", "gateway6"} {
+		a, ok := m.gateway(key)
+		if !ok {
+			continue
+		}
+		if owner := d.s.look(m.network.Name).addresses[number(a)].owner; strings.HasPrefix(owner, ownerFailover) {
+			d.refuse(Conflict.by("in-use"), "defaults."+key, a.String(), "is %s's", spoken(owner))
+		}
 	}
 }
 
@@ -204,7 +219,7 @@ func (d *draft) putNode(now *fleet.Node) {
 	if old != nil && !slices.Equal(old.Networks, now.Networks) {
 		d.needUnder(fleet.InterfacesKey(now.Name))
 		for _, name := range d.s.NICs(now.Name) {
-			if n := d.s.NIC(name); n != nil && !reaches(now, n.Network) {
+			if n := d.s.NIC(name); n != nil && !now.Serves(n.Network) {
 				d.refuse(Conflict.by("in-use"), "networks", "", "NIC %s on this node is in network %s", name, n.Network)
 			}
 		}
@@ -230,13 +245,13 @@ func (d *draft) deleteProject(old *fleet.Project) {
 	d.deletes[usage] = true
 	var has []string
 	for _, kind := range []fleet.Kind{fleet.KindNIC, fleet.KindFailover, fleet.KindRequest} {
-		for _, name := range sortedKeys(d.s.resources[kind]) {
-			if projectOf(d.s.Get(kind, name)) == old.Name {
+		for name, res := range d.s.resources[kind] {
+			if projectOf(res) == old.Name {
 				has = append(has, string(kind)+" "+name)
 			}
 		}
 	}
-	if len(has) > 0 {
+	if slices.Sort(has); len(has) > 0 {
 		d.refuse(Conflict.by("in-use"), "", "", "has %s", some(has, func(s string) string { return s }))
 	}
 	d.remove(old)

@@ -183,19 +183,20 @@ func (d *draft) serves(field, name, network string, stays bool) {
 		d.refuse(NotFound.by("no-such"), field, name, "there is no such node")
 	case !stays && node.State != fleet.NodeEnabled && node.State != "":
 		d.refuse(Conflict.by("node-closed"), field, name, "the node is %s: it gets no new NICs", node.State)
-	case !reaches(node, network):
+	case !node.Serves(network):
 		d.refuse(Conflict.by("network-not-served"), field, name, "the node does not serve network %s: its networks are %s", network, listed(node.Networks))
 	}
-}
-
-func reaches(n *fleet.Node, network string) bool {
-	return len(n.Networks) == 0 || slices.Contains(n.Networks, "*") || slices.Contains(n.Networks, network)
 }
 
 // unchanged reports whether a NIC has all that is wanted.
 func (w *wish) unchanged() bool {
 	if w.old == nil || w.now == nil || w.moved() || w.old.Granted == nil || len(w.asked) > w.kept {
 		return false
+	}
+	for _, p := range w.old.Granted.Addresses {
+		if prefixOf(w.network, p.Addr()) != p {
+			return false // the network's prefix has another length since
+		}
 	}
 	now := *w.now
 	now.Granted = w.old.Granted
