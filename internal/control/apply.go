@@ -219,6 +219,7 @@ func (r *Replica) plan(who identity.Identity, a *Action, at time.Time) (*ipam.Ch
 			s := r.status.of(node, nic)
 			return s != nil && s.State == inForce
 		},
+		Enrolled: func(node string) bool { _, is := r.enrolled[node]; return is },
 	}
 	switch a.Verb {
 	case Put, Restore:

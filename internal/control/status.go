@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/berth-net/berth/internal/etcd"
 	"github.com/berth-net/berth/internal/fleet"
+	"github.com/berth-net/berth/internal/ipam"
 	"github.com/berth-net/berth/internal/nodelink"
 	"github.com/berth-net/berth/internal/rest/wire"
 )
@@ -117,7 +119,27 @@ func (r *Replica) Report(ctx context.Context, rep *nodelink.Report) error {
 		}
 		puts, gone = puts[n:], gone[m:]
 	}
-	return nil
+	return r.withdrawn(ctx, rep)
+}
+
+// withdrawn sets free what the node had and says that it has no more. What
+// fails, or is too much for once, is done with its next report.
+func (r *Replica) withdrawn(ctx context.Context, rep *nodelink.Report) error {
+	r.mu.RLock()
+	if rep.Epoch != r.site.Epoch {
+		r.mu.RUnlock()
+		return nil
+	}
+	c, err := r.state.Withdrawn(rep.Node, rep.Generation, ipam.Options{Now: r.now().UTC()})
+	r.mu.RUnlock()
+	if err != nil || c == nil {
+		return err
+	}
+	_, err = r.store.Commit(ctx, c.Needs, c.Puts, c.Deletes)
+	if errors.Is(err, etcd.ErrConflict) {
+		return nil
+	}
+	return err
 }
 
 // news are the statuses that are worth writing.

@@ -19,6 +19,9 @@ type Claim struct {
 	Hostname string   `json:"hostname,omitempty"`
 	// Until nobody else gets it, after a release.
 	Until time.Time `json:"until,omitzero"`
+	// Awaits is the node that delivered it and has not said yet that it does so
+	// no more: until then it goes to no other node.
+	Awaits string `json:"awaits,omitempty"`
 	// Since its owner has it, where the owner was then, and who gave it: what a
 	// Tenure says of it.
 	Since time.Time `json:"since,omitzero"`
@@ -27,7 +30,9 @@ type Claim struct {
 }
 
 // Held reports whether nobody else may have it now.
-func (c *Claim) Held(now time.Time) bool { return c.Owner != "" || now.Before(c.Until) }
+func (c *Claim) Held(now time.Time) bool {
+	return c.Owner != "" || c.Awaits != "" || now.Before(c.Until)
+}
 
 // Revision is one change: all that one transaction did.
 type Revision struct {

@@ -141,7 +141,7 @@ func (d *draft) takeAddress(w *wish, i int) netip.Addr {
 	if len(w.now.Addresses) > 0 {
 		field = at("addresses", i)
 	}
-	who := claimant{w.owner(), w.now.Project, w.network, field}
+	who := claimant{w.owner(), w.now.Project, w.now.Node, w.network, field}
 	if a, err := netip.ParseAddr(s); err == nil {
 		return d.takeExact(who, a, w.got)
 	}
@@ -151,6 +151,7 @@ func (d *draft) takeAddress(w *wish, i int) netip.Addr {
 // claimant is who wants an address, and where it was asked for.
 type claimant struct {
 	owner, project string
+	node           string // "": none, or several
 	network        *fleet.Network
 	field          string
 }
@@ -188,6 +189,8 @@ func (d *draft) takeExact(who claimant, a netip.Addr, beside []netip.Addr) netip
 		return refuse(Conflict, "address-taken", "is the NIC's already")
 	case c != nil && c.Owner != "" && c.Owner != who.owner:
 		return refuse(Conflict, "address-taken", "is %s's", spoken(c.Owner))
+	case c != nil && c.Owner == "" && c.Awaits != "" && c.Awaits != who.node:
+		return refuse(Conflict, "address-awaited", "was on node %s, which has not said yet that it has withdrawn it", c.Awaits)
 	case c != nil && c.Held(d.opt.Now) && c.Project != who.project:
 		return refuse(Conflict, "address-held", "held since its release, until %s", c.Until.UTC().Format(time.RFC3339))
 	}

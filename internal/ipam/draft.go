@@ -199,6 +199,11 @@ func (d *draft) finish() (*Change, error) {
 	d.writePorts()
 	d.writeBlocks()
 	d.writeUsage()
+	return d.drafted(), nil
+}
+
+// drafted is all of it.
+func (d *draft) drafted() *Change {
 	c := &Change{Revision: fleet.Revision{Time: d.opt.Now, Actor: d.opt.Actor, Action: d.action, Changes: d.edits}}
 	for _, key := range slices.Sorted(maps.Keys(d.puts)) {
 		c.Puts = append(c.Puts, fleet.Put{Key: key, Value: d.puts[key]})
@@ -207,7 +212,7 @@ func (d *draft) finish() (*Change, error) {
 	c.Needs = slices.SortedFunc(maps.Keys(d.needs), func(a, b fleet.Need) int {
 		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.End, b.End))
 	})
-	return c, nil
+	return c
 }
 
 func (d *draft) writeAddresses() {

@@ -67,7 +67,7 @@ func (d *draft) grantShared(now, old *fleet.Failover, net *fleet.Network) bool {
 		if got[i].IsValid() {
 			continue
 		}
-		who := claimant{ownerFailover + now.Name, now.Project, net, at("addresses", i)}
+		who := claimant{ownerFailover + now.Name, now.Project, "", net, at("addresses", i)}
 		if a, err := netip.ParseAddr(s); err == nil {
 			got[i] = d.takeExact(who, a, got)
 		} else {

@@ -33,6 +33,9 @@ type Options struct {
 	Force bool
 	// InForce reports whether a node delivers a NIC now; nil: that is not known.
 	InForce func(node, nic string) bool
+	// Enrolled reports whether a node is one that will say when it has withdrawn
+	// an address; nil: none is.
+	Enrolled func(node string) bool
 }
 
 // Change is what one transaction does.

@@ -232,6 +232,9 @@ func (d *draft) deleteNode(old *fleet.Node) {
 	if names := d.s.NICs(old.Name); len(names) > 0 {
 		d.refuse(Conflict.by("in-use"), "", "", "has NICs: %s", some(names, func(s string) string { return s }))
 	}
+	for at := range d.s.awaiting[d.s.symbols[old.Name]] {
+		d.withdrawn(at)
+	}
 	d.remove(old)
 }
 

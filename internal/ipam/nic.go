@@ -263,8 +263,11 @@ func (d *draft) release(n *fleet.NIC, a netip.Addr) {
 		mac := n.Granted.MAC
 		c.MAC = &mac
 	}
+	if d.opt.Enrolled != nil && d.opt.Enrolled(n.Node) {
+		c.Awaits = n.Node
+	}
 	d.addresses[spot{n.Network, a}] = &c
-	if c.Until.IsZero() && c.MAC == nil {
+	if !c.Held(d.opt.Now) && c.MAC == nil {
 		d.addresses[spot{n.Network, a}] = nil
 	}
 }

@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 
 	"github.com/berth-net/berth/internal/nic"
@@ -20,7 +21,17 @@ type holding struct {
 	rev          int64
 	project      symbol
 	node, by     symbol
+	awaits       symbol
 	mac          nic.MAC // zero: none
+}
+
+// heldUntil is when another may have it that nobody has: never, while a node is
+// awaited.
+func (h holding) heldUntil() int64 {
+	if h.awaits != 0 {
+		return math.MaxInt64
+	}
+	return h.until
 }
 
 // space is one network's addresses, prefixes and MACs, and whose they are.
@@ -42,7 +53,7 @@ func newSpace() *space {
 		lengths:   map[int]int{},
 		inside:    map[uint64]int{},
 	}
-	s.occupied = newOccupied(func(a u128) int64 { return s.addresses[a].until })
+	s.occupied = newOccupied(func(a u128) int64 { return s.addresses[a].heldUntil() })
 	return s
 }
 
@@ -50,7 +61,7 @@ func (s *space) put(a netip.Addr, h holding) {
 	n := number(a)
 	s.count(a, s.addresses[n].owner, h.owner)
 	s.addresses[n] = h
-	s.occupied.set(n, h.owner != "", h.until != 0)
+	s.occupied.set(n, h.owner != "", h.heldUntil() != 0)
 }
 
 func (s *space) clear(a netip.Addr) {

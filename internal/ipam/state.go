@@ -27,6 +27,7 @@ type State struct {
 	pools     map[string][]*pool           // by network, each list by name
 	groups    map[string][]*fleet.Failover // by member, each list by name
 	plain     map[string]int64             // keys of which only the revision matters
+	awaiting  map[symbol]map[spot]bool     // addresses nobody has, by the node that had them
 	duid      string
 	revision  int64
 
@@ -61,6 +62,7 @@ func NewState() *State {
 		pools:     map[string][]*pool{},
 		groups:    map[string][]*fleet.Failover{},
 		plain:     map[string]int64{},
+		awaiting:  map[symbol]map[spot]bool{},
 		names:     []string{""},
 		symbols:   map[string]symbol{"": 0},
 	}
@@ -305,6 +307,7 @@ func (s *State) setAddress(network, hex string, value []byte, rev int64) error {
 		return fmt.Errorf("%q is not an address", hex)
 	}
 	if rev == 0 {
+		s.awaited(spot{network, a}, 0)
 		s.space(network).clear(a)
 		return nil
 	}
@@ -312,10 +315,11 @@ func (s *State) setAddress(network, hex string, value []byte, rev int64) error {
 	if err := json.Unmarshal(value, &c); err != nil {
 		return err
 	}
-	h := holding{owner: c.Owner, rev: rev, since: nano(c.Since), until: nano(c.Until), project: s.symbol(c.Project), node: s.symbol(c.Node), by: s.symbol(c.By)}
+	h := holding{owner: c.Owner, rev: rev, since: nano(c.Since), until: nano(c.Until), project: s.symbol(c.Project), node: s.symbol(c.Node), by: s.symbol(c.By), awaits: s.symbol(c.Awaits)}
 	if c.MAC != nil {
 		h.mac = *c.MAC
 	}
+	s.awaited(spot{network, a}, h.awaits)
 	s.space(network).put(a, h)
 	return nil
 }
@@ -398,7 +402,7 @@ func (s *State) Claim(network string, a netip.Addr) (fleet.Claim, bool) {
 	}
 	c := fleet.Claim{
 		Network: network, Address: a.String(), Owner: h.owner, Project: s.names[h.project],
-		Until: moment(h.until), Since: moment(h.since), Node: s.names[h.node], By: s.names[h.by],
+		Until: moment(h.until), Since: moment(h.since), Node: s.names[h.node], By: s.names[h.by], Awaits: s.names[h.awaits],
 	}
 	if !h.mac.IsZero() {
 		c.MAC = &h.mac

@@ -33,7 +33,7 @@ func (s *State) UsageOf(network string, now time.Time) AddressUsage {
 		u.Pools = append(u.Pools, PoolUsage{Pool: p.Name, Total: size(p.Pool)})
 	}
 	for n, h := range s.look(network).addresses {
-		owned, held := h.owner != "", h.owner == "" && h.until > now.UnixNano()
+		owned, held := h.owner != "", h.owner == "" && h.heldUntil() > now.UnixNano()
 		if owned {
 			u.Used++
 		}

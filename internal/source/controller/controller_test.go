@@ -320,7 +320,7 @@ func TestForgetfulController(t *testing.T) {
 	dir := t.TempDir()
 	enrol(t, s, dir, s.serve().URL)
 	n, stop := start(t, dir)
-	n.until(t, "both", func(u source.Update) bool { return len(u.Refs) == 2 })
+	n.until(t, "both", func(u source.Update) bool { return len(u.Bindings) == 2 })
 	say := func(epoch, generation int64) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -329,8 +329,8 @@ func TestForgetfulController(t *testing.T) {
 	refused := func(text string) {
 		t.Helper()
 		u := n.until(t, text, func(u source.Update) bool { return len(u.Problems) == 1 && strings.Contains(u.Problems[0].Text, text) })
-		if len(u.Refs) != 2 {
-			t.Errorf("%s: %d left", text, len(u.Refs))
+		if len(u.Bindings) != 2 {
+			t.Errorf("%s: %d left", text, len(u.Bindings))
 		}
 	}
 	s.mu.Lock()
@@ -345,7 +345,7 @@ func TestForgetfulController(t *testing.T) {
 	n, _ = start(t, dir)
 	refused("a set of generation 60, of a controller that had forgotten")
 	say(1, 61)
-	n.until(t, "what was restored", func(u source.Update) bool { return len(u.Refs) == 1 && len(u.Problems) == 0 })
+	n.until(t, "what was restored", func(u source.Update) bool { return len(u.Bindings) == 1 && len(u.Problems) == 0 })
 }
 
 // A node that is enrolled elsewhere keeps what it has until its new site has
