@@ -15,6 +15,7 @@ import (
 type migrateOptions struct {
 	to                                 string
 	prepare, activate, complete, abort bool
+	force                              bool
 	wait                               time.Duration
 }
 
@@ -37,6 +38,7 @@ With one of --prepare, --activate and --complete only that step is made, for who
 	f.BoolVar(&o.activate, "activate", false, "only activate it there, and withdraw it at the source")
 	f.BoolVar(&o.complete, "complete", false, "only have the source forget it")
 	f.BoolVar(&o.abort, "abort", false, "return it to the source")
+	f.BoolVar(&o.force, "force", false, "for operators: activate it though the target does not have it in place")
 	f.DurationVar(&o.wait, "wait", 30*time.Second, "how long each step may take")
 	a.completeFlag(cmd, "to", fleet.KindNode)
 	cmd.MarkFlagsMutuallyExclusive("prepare", "activate", "complete", "abort")
@@ -68,7 +70,7 @@ func (a *app) migrate(cmd *cobra.Command, name string, o migrateOptions) error {
 	if err != nil {
 		return err
 	}
-	m := migration{app: a, client: c, nic: name, wait: o.wait}
+	m := migration{app: a, client: c, nic: name, wait: o.wait, force: o.force}
 	steps := m.steps(o.to)
 	switch {
 	case o.prepare:
@@ -81,9 +83,12 @@ func (a *app) migrate(cmd *cobra.Command, name string, o migrateOptions) error {
 		return m.run(cmd.Context(), []move{m.abort()})
 	}
 	if err := m.run(cmd.Context(), steps[:1]); err != nil {
-		return m.giveUp(cmd.Context(), err)
+		return m.giveUp(cmd.Context(), err, client.ErrTimeout)
 	}
-	return m.run(cmd.Context(), steps[1:])
+	if err := m.run(cmd.Context(), steps[1:2]); err != nil {
+		return m.giveUp(cmd.Context(), err, client.ErrConflict)
+	}
+	return m.run(cmd.Context(), steps[2:])
 }
 
 // migration is that of one NIC.
@@ -92,6 +97,7 @@ type migration struct {
 	client *client.Client
 	nic    string
 	wait   time.Duration
+	force  bool
 }
 
 func (m *migration) steps(to string) []move {
@@ -124,7 +130,7 @@ func (m *migration) run(ctx context.Context, steps []move) error {
 }
 
 func (m *migration) step(ctx context.Context, s move, wait time.Duration) error {
-	w, err := s.do(ctx, client.WriteOptions{Wait: wait})
+	w, err := s.do(ctx, client.WriteOptions{Wait: wait, Force: m.force})
 	if err != nil {
 		return about(fleet.KindNIC, m.nic, fmt.Errorf("not %s: %w", s.done, err))
 	}
@@ -135,10 +141,10 @@ func (m *migration) step(ctx context.Context, s move, wait time.Duration) error 
 	return m.app.printOutcomes("text", []outcome{out})
 }
 
-// giveUp returns a NIC that could not be prepared in time: nothing of it has
-// moved yet.
-func (m *migration) giveUp(ctx context.Context, why error) error {
-	if !errors.Is(why, client.ErrTimeout) {
+// giveUp returns a NIC that could not be prepared, so that nothing of it has
+// moved yet; failed is how that is known.
+func (m *migration) giveUp(ctx context.Context, why, failed error) error {
+	if !errors.Is(why, failed) {
 		return why
 	}
 	if err := m.step(ctx, m.abort(), 0); err != nil {

@@ -38,6 +38,10 @@ func (s *State) Activate(name string, opt Options) (*Change, error) {
 			return
 		}
 		m := *n.Migration
+		if m.Phase != fleet.Activated && !d.opt.Force && d.opt.InForce != nil && !d.opt.InForce(m.To, n.Name) {
+			d.refuse(Conflict.by("not-prepared"), "migration.to", m.To, "the node does not have the NIC in place: is there an interface %s?", n.Interface)
+			return
+		}
 		m.Phase = fleet.Activated
 		n.Migration, n.Node = &m, m.To
 	})

@@ -120,7 +120,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		{method: "GET", path: "/v1/nics/a/status"},
 		{method: "GET", path: "/v1/nodes/n1/status"},
 		{method: "POST", path: "/v1/nics/a/migration", body: `{"to": "n2"}`},
-		{method: "PUT", path: "/v1/nics/a/migration", body: `{"phase": "activated"}`},
+		{method: "PUT", path: "/v1/nics/a/migration?force=1", body: `{"phase": "activated"}`},
 		{method: "POST", path: "/v1/nics/a/migration/complete"},
 		{method: "POST", path: "/v1/nics/b/migration", body: `{"to": "n2"}`},
 		{method: "DELETE", path: "/v1/nics/b/migration"},

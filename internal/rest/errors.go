@@ -135,9 +135,9 @@ func statusOfClass(c ipam.Class) int {
 // levelOf is how loud a refusal is in the log.
 func levelOf(status int) slog.Level {
 	switch {
-	case status >= http.StatusInternalServerError && status != http.StatusGatewayTimeout:
+	case status == http.StatusInternalServerError:
 		return slog.LevelError
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case status == http.StatusServiceUnavailable, status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return slog.LevelWarn
 	default:
 		return slog.LevelInfo

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/berth-net/berth/internal/nodelink"
 	"github.com/berth-net/berth/internal/rest/client"
 	"github.com/berth-net/berth/internal/rest/wire"
+	"github.com/berth-net/berth/internal/testenv"
 )
 
 // node is an agent without a kernel: it takes what its stream says and reports
@@ -75,7 +77,8 @@ func (n *node) next() nodelink.Change {
 
 func (n *node) take(ch nodelink.Change) {
 	n.t.Helper()
-	rep := nodelink.Report{Node: n.name, Generation: n.mirror.Position().Generation, Digest: n.mirror.Position().Digest, Version: "1", Kernel: "6.12"}
+	at := n.mirror.Position()
+	rep := nodelink.Report{Node: n.name, Epoch: at.Epoch, Generation: at.Generation, Digest: at.Digest, Version: "1", Kernel: "6.12"}
 	for _, d := range ch.Set {
 		n.bodies[d.Name] = d.Body
 		st := fleet.Status{NIC: d.Name, State: "in-force", Since: time.Now(), Revision: d.Revision, Checked: true}
@@ -96,6 +99,17 @@ func (n *node) report(rep nodelink.Report) {
 	if err := n.client.Report(n.t.Context(), n.name, doc); err != nil {
 		n.t.Fatalf("report of %s: %v", n.name, err)
 	}
+}
+
+// inForce reports that a NIC is, and waits until it is known.
+func (s *site) inForce(n *node, nic string) {
+	n.t.Helper()
+	at := n.mirror.Position()
+	n.report(nodelink.Report{Node: n.name, Generation: at.Generation, Digest: at.Digest, NICs: []fleet.Status{{NIC: nic, State: "in-force", Revision: at.Generation}}})
+	testenv.Wait(n.t, 10*time.Second, "the report of "+nic, func() bool {
+		st, err := s.as("op").NICStatus(n.t.Context(), nic)
+		return err == nil && slices.ContainsFunc(st.Nodes, func(s fleet.Status) bool { return s.Node == n.name && s.State == "in-force" })
+	})
 }
 
 func (n *node) suspended(nic string) bool {
@@ -236,6 +250,10 @@ func TestMigration(t *testing.T) {
 	if n2.next(); !n2.suspended("a") || n1.suspended("a") {
 		t.Fatalf("prepared: source %s, target %s", n1.bodies["a"], n2.bodies["a"])
 	}
+	if _, err := alice.Activate(t.Context(), "a", client.WriteOptions{}); status(err) != http.StatusConflict {
+		t.Errorf("activated where it is not in place: %v", err)
+	}
+	s.inForce(n2, "a")
 	if _, err := alice.Activate(t.Context(), "a", client.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -253,6 +271,30 @@ func TestMigration(t *testing.T) {
 	if _, err := alice.Abort(t.Context(), "a", client.WriteOptions{}); status(err) != http.StatusConflict {
 		t.Errorf("aborted afterwards: %v", err)
 	}
+}
+
+// An address that was released goes to another node when the one that had it
+// says that it has withdrawn it.
+func TestReleasedAddress(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "a", "{project: web, network: lan, node: n1, interface: tap0}")
+	n1 := s.node("n1")
+	n1.next()
+	op := s.as("op")
+	if _, err := op.Delete(t.Context(), fleet.KindNIC, "a", client.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	again := func() error {
+		_, err := op.Put(t.Context(), fleet.KindNIC, "b", []byte("{project: web, network: lan, node: n2, interface: tap0, addresses: [192.0.2.10]}"), client.WriteOptions{})
+		return err
+	}
+	n1.report(nodelink.Report{Node: "n1", Epoch: n1.mirror.Position().Epoch, Generation: 1}) // of an earlier set
+	if err := again(); status(err) != http.StatusConflict || !strings.Contains(err.Error(), "node n1") {
+		t.Errorf("while it is awaited: %v", err)
+	}
+	n1.next() // and says so
+	testenv.Wait(t, 10*time.Second, "the address to be free", func() bool { return again() == nil })
 }
 
 // What a node says of NICs that are not its own is not kept.
