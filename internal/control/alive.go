@@ -64,9 +64,10 @@ func (l *liveness) says(rep *nodelink.Report) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a, here := l.nodes[rep.Node]
-	if !here || a.Version == rep.Version && a.Kernel == rep.Kernel {
+	version, kernel := cut(rep.Version, shortText), cut(rep.Kernel, shortText)
+	if !here || a.Version == version && a.Kernel == kernel {
 		return nil
 	}
-	a.Version, a.Kernel, a.Generation = rep.Version, rep.Kernel, rep.Generation
+	a.Version, a.Kernel, a.Generation = version, kernel, rep.Generation
 	return l.write(rep.Node, a)
 }

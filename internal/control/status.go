@@ -107,15 +107,14 @@ func (r *Replica) Report(ctx context.Context, rep *nodelink.Report) error {
 	if err := r.alive.says(rep); err != nil {
 		return err
 	}
-	puts, err := r.news(rep)
+	puts, gone, err := r.differences(rep)
 	if err != nil {
 		return err
 	}
-	gone := r.forgotten(rep)
 	for len(puts)+len(gone) > 0 {
 		n, m := min(together, len(puts)), min(together, len(gone))
 		if _, err := r.store.Commit(ctx, nil, puts[:n], gone[:m]); err != nil {
-			return fmt.Errorf("keep the report of node %s: %w", rep.Node, err)
+			return fmt.Errorf("keep the report of node %s: %w", rep.Node, unavailable(err))
 		}
 		puts, gone = puts[n:], gone[m:]
 	}
@@ -142,17 +141,25 @@ func (r *Replica) withdrawn(ctx context.Context, rep *nodelink.Report) error {
 	return err
 }
 
-// news are the statuses that are worth writing.
-func (r *Replica) news(rep *nodelink.Report) ([]fleet.Put, error) {
-	now := r.now()
+// differences are what a report changes in the store; no key is in both.
+func (r *Replica) differences(rep *nodelink.Report) (puts []fleet.Put, gone []string, err error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	puts, err = r.news(rep)
+	return puts, r.forgotten(rep), err
+}
+
+// news are the statuses that are worth writing, of a NIC the first.
+func (r *Replica) news(rep *nodelink.Report) ([]fleet.Put, error) {
+	now := r.now()
+	said := map[string]bool{}
 	var puts []fleet.Put
 	for i := range rep.NICs {
-		st := rep.NICs[i]
-		if !r.isOn(st.NIC, rep.Node) {
+		st := modest(rep.NICs[i])
+		if said[st.NIC] || !r.isOn(st.NIC, rep.Node) {
 			continue
 		}
+		said[st.NIC] = true
 		st.Node, st.Reported = rep.Node, now.UTC()
 		is, err := briefly(&st)
 		if err != nil {
@@ -177,8 +184,6 @@ func (r *Replica) forgotten(rep *nodelink.Report) []string {
 	for i := range rep.NICs {
 		said[rep.NICs[i].NIC] = true
 	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
 	var keys []string
 	for nic := range r.status.nodes[rep.Node] {
 		if rep.Full && !said[nic] || !r.isOn(nic, rep.Node) {

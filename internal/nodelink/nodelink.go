@@ -24,6 +24,8 @@ const (
 	MaxBody    = 1 << 20   // of one document
 	// MaxStatuses is how many statuses a report has: more go in several.
 	MaxStatuses = 500
+	// MaxProblems is how many problems a report has room for.
+	MaxProblems = 50
 )
 
 // Message is one line of a node's stream: what differs from the message before,

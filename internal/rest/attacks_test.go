@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/berth-net/berth/internal/etcd"
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/identity"
+	"github.com/berth-net/berth/internal/nodelink"
 	"github.com/berth-net/berth/internal/rest"
 	"github.com/berth-net/berth/internal/rest/client"
 	"github.com/berth-net/berth/internal/rest/wire"
@@ -155,5 +157,40 @@ func TestPagesOfOthers(t *testing.T) {
 	}
 	if got := s.do(raw{method: http.MethodGet, path: "/v1/nics", as: "op", header: map[string]string{"Origin": "https://evil.example"}}); got.status != http.StatusOK {
 		t.Errorf("to read, which it is not shown: %d", got.status)
+	}
+}
+
+// A node that says everything twice, and endlessly, costs no more than another.
+func TestReportOfABabbler(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "a", "{project: web, network: lan, node: n1, interface: tap0}")
+	n := s.node("n1")
+	n.next()
+	long := strings.Repeat("ä", 20000)
+	st := fleet.Status{NIC: "a", State: "failed", Why: long, Reason: long, Since: time.Now(), Dropped: map[string]uint64{long: 1}}
+	for range 1000 {
+		st.Observed = append(st.Observed, addr("fe80::1"))
+	}
+	n.report(nodelink.Report{Node: "n1", Version: long[:1000], NICs: []fleet.Status{st, st}, Problems: slices.Repeat([]string{"trouble " + long[:4000]}, 100)})
+	got, err := s.as("op").NodeStatus(t.Context(), "n1")
+	if err != nil || len(got.Status) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if have := got.Status[0]; have.State != "failed" || have.Why != long[:1024] || len(have.Reason) > 1024 || len(have.Observed) > 100 || len(have.Dropped) > 0 {
+		t.Errorf("%d bytes of why, %d of reason, %d observed, %d dropped are kept", len(have.Why), len(have.Reason), len(have.Observed), len(have.Dropped))
+	}
+	if got.Alive == nil || len(got.Alive.Version) > 255 {
+		t.Errorf("its version: %+v", got.Alive)
+	}
+	if n, size := strings.Count(s.log.String(), "a node reports a problem"), len(s.log.String()); n != nodelink.MaxProblems || size > 150000 {
+		t.Errorf("%d problems in a log of %d bytes", n, size)
+	}
+	doc, err := nodelink.Encode(&nodelink.Report{Node: "n1", NICs: make([]fleet.Status, nodelink.MaxStatuses+1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.client.Report(t.Context(), "n1", doc); status(err) != http.StatusUnprocessableEntity {
+		t.Errorf("too many at once: %v", err)
 	}
 }

@@ -2,8 +2,10 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 
 	"github.com/berth-net/berth/internal/control"
 	"github.com/berth-net/berth/internal/fleet"
@@ -59,6 +61,9 @@ func (s *Server) renew(c *call) (any, error) {
 	return out, err
 }
 
+// maxProblem is how much of what a node reports goes into a line of the log.
+const maxProblem = 1024
+
 func (s *Server) report(c *call) (any, error) {
 	rep, err := nodelink.Decode[nodelink.Report](c.body)
 	if err != nil {
@@ -67,7 +72,13 @@ func (s *Server) report(c *call) (any, error) {
 	if rep.Node != c.args.name() {
 		return nil, refuseValues(http.StatusUnprocessableEntity, "report", []wire.Mistake{{Field: "node", Value: rep.Node, Problem: "that is not the node of the path"}})
 	}
-	for _, p := range rep.Problems {
+	if n := len(rep.NICs); n > nodelink.MaxStatuses {
+		return nil, refuseValues(http.StatusUnprocessableEntity, "report", []wire.Mistake{{Field: "nics", Value: strconv.Itoa(n), Problem: fmt.Sprintf("at most %d go into one report", nodelink.MaxStatuses)}})
+	}
+	for _, p := range rep.Problems[:min(len(rep.Problems), nodelink.MaxProblems)] {
+		if len(p) > maxProblem {
+			p = p[:maxProblem]
+		}
 		s.log.Warn("a node reports a problem", "node", rep.Node, "problem", p)
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), workTime)

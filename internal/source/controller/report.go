@@ -15,8 +15,6 @@ const (
 	together = 50 * time.Millisecond
 	// again is how often everything is told, with what is counted.
 	again = time.Minute
-	// mostProblems is how many of them a report has room for.
-	mostProblems = 50
 	// later is the pause after a report that failed.
 	later = time.Second
 )
@@ -148,7 +146,7 @@ func (r *reporter) head(update uint64) nodelink.Report {
 		at := r.reached[0].at
 		h.Epoch, h.Generation, h.Digest = at.Epoch, at.Generation, at.Digest
 	}
-	for _, p := range r.prev.Problems[:min(len(r.prev.Problems), mostProblems)] {
+	for _, p := range r.prev.Problems[:min(len(r.prev.Problems), nodelink.MaxProblems)] {
 		h.Problems = append(h.Problems, p.Error())
 	}
 	return h
