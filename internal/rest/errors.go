@@ -134,10 +134,10 @@ func statusOfClass(c ipam.Class) int {
 
 // levelOf is how loud a refusal is in the log.
 func levelOf(status int) slog.Level {
-	switch {
-	case status == http.StatusInternalServerError:
+	switch status {
+	case http.StatusInternalServerError:
 		return slog.LevelError
-	case status == http.StatusServiceUnavailable, status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case http.StatusServiceUnavailable, http.StatusUnauthorized, http.StatusForbidden:
 		return slog.LevelWarn
 	default:
 		return slog.LevelInfo
