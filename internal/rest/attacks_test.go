@@ -3,6 +3,7 @@ package rest_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -192,5 +193,68 @@ func TestReportOfABabbler(t *testing.T) {
 	}
 	if err := n.client.Report(t.Context(), "n1", doc); status(err) != http.StatusUnprocessableEntity {
 		t.Errorf("too many at once: %v", err)
+	}
+}
+
+// One who opens watch after watch is stopped, others are not, and he may go on
+// when he has ended some.
+func TestTooManyWatches(t *testing.T) {
+	s := newSite(t)
+	watch := func(as string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/watch", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+people[as])
+		resp, err := s.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	var open []*http.Response
+	for len(open) < 200 {
+		resp := watch("eve")
+		if resp.StatusCode != http.StatusOK {
+			break
+		}
+		open = append(open, resp)
+	}
+	if len(open) == 200 || watch("eve").StatusCode != http.StatusTooManyRequests {
+		t.Fatalf("%d watches of one user", len(open))
+	}
+	if got := watch("alice").StatusCode; got != http.StatusOK {
+		t.Errorf("another user: %d", got)
+	}
+	for _, resp := range open {
+		resp.Body.Close()
+	}
+	for range 500 {
+		if watch("eve").StatusCode == http.StatusOK {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Error("watches that were ended still count")
+}
+
+// Policies of anybody's own keep the controller busy for no longer than a change
+// may, however many there are to try.
+func TestPoliciesWithoutEnd(t *testing.T) {
+	s := newSite(t)
+	s.server.Rush(50 * time.Millisecond)
+	rule := `{"name": "r%d", "effect": "deny", "when": "request.vms.exists(v, v.cpus > 100)"}`
+	rules := make([]string, 300)
+	for i := range rules {
+		rules[i] = fmt.Sprintf(rule, i)
+	}
+	for what, c := range map[string]struct{ rules, inputs int }{"rules": {300, 1}, "inputs": {20, 300000}} {
+		body := fmt.Sprintf(`{"policies": [{"kind": "policy", "name": "p", "rules": [%s]}], "inputs": [%s{}]}`,
+			strings.Join(rules[:c.rules], ","), strings.Repeat("{},", c.inputs-1))
+		got := s.do(raw{method: http.MethodPost, path: "/v1/policies/test", as: "eve", body: body})
+		if got.status != http.StatusUnprocessableEntity || !strings.Contains(string(got.body), what) {
+			t.Errorf("many %s: %d %.300s", what, got.status, got.body)
+		}
 	}
 }
