@@ -220,6 +220,9 @@ func (r *Replica) plan(who identity.Identity, a *Action, at time.Time) (*ipam.Ch
 			return s != nil && s.State == inForce
 		},
 	}
+	if !who.Operator {
+		opt.Sees = func(project string) bool { return identity.Visible(who, r.project(project)) }
+	}
 	switch a.Verb {
 	case Put, Restore:
 		if err := compiles(a.Resource); err != nil {

@@ -258,3 +258,19 @@ func TestPoliciesWithoutEnd(t *testing.T) {
 		}
 	}
 }
+
+// Who asks for what another project has is told so, and not what that is; nothing
+// of it is found out with dry runs.
+func TestRefusalsNameNobodyElses(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "db-1", "{project: db, network: lan, node: n1, interface: tap0}")
+	probe := raw{method: http.MethodPut, path: "/v1/nics/x?dry-run=1", body: `{"project": "web", "network": "lan", "node": "n1", "interface": "tap0"}`}
+	for as, names := range map[string]bool{"alice": false, "op": true} {
+		probe.as = as
+		got := s.do(probe)
+		if got.status != http.StatusConflict || strings.Contains(string(got.body), "db-1") != names {
+			t.Errorf("to %s: %d %s", as, got.status, got.body)
+		}
+	}
+}
