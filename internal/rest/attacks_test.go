@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -273,4 +274,70 @@ func TestRefusalsNameNobodyElses(t *testing.T) {
 			t.Errorf("to %s: %d %s", as, got.status, got.body)
 		}
 	}
+}
+
+// crossroads is a listener to which hosts come that are not there.
+type crossroads chan net.Conn
+
+func (l crossroads) Addr() net.Addr { return &net.TCPAddr{} }
+func (l crossroads) Close() error   { close(l); return nil }
+
+func (l crossroads) Accept() (net.Conn, error) {
+	if c, open := <-l; open {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+// traveller is a connection from some host.
+type traveller struct {
+	net.Conn
+	from   net.Addr
+	closed chan struct{}
+}
+
+func (c *traveller) RemoteAddr() net.Addr { return c.from }
+func (c *traveller) Close() error         { close(c.closed); return nil }
+
+// One host cannot hold all connections open: others still come in, and it too
+// when it has closed one.
+func TestOneHostsConnections(t *testing.T) {
+	road := make(crossroads, 1)
+	l := rest.Limit(road)
+	come := func(from string) (c *traveller) {
+		c = &traveller{from: &net.TCPAddr{IP: net.ParseIP(from), Port: 1}, closed: make(chan struct{})}
+		road <- c
+		return c
+	}
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	defer l.Close()
+	var open []net.Conn
+	for full := false; !full; {
+		c := come("192.0.2.1")
+		select {
+		case got := <-accepted:
+			open = append(open, got)
+		case <-c.closed:
+			full = true
+		}
+		if len(open) == 16000 {
+			t.Fatalf("%d connections of one host", len(open))
+		}
+	}
+	come("192.0.2.2")
+	<-accepted
+	if err := open[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	come("192.0.2.1")
+	<-accepted
 }

@@ -8,6 +8,7 @@ const maxWatches = 100
 
 // crowd counts those who are here, by name.
 type crowd struct {
+	most int // of one name
 	mu   sync.Mutex
 	here map[string]int
 }
@@ -16,7 +17,7 @@ type crowd struct {
 func (c *crowd) enter(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.here[name] == maxWatches {
+	if c.here[name] == c.most {
 		return false
 	}
 	c.here[name]++

@@ -64,7 +64,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		replica: o.Replica, who: o.Who, log: o.Log, version: o.Version, doc: doc,
 		mux: http.NewServeMux(), methods: methods(all), alive: wire.KeepAlive, slow: writeTime, body: bodyTime, work: workTime,
-		trials: make(chan struct{}, maxTrials), watches: crowd{here: map[string]int{}},
+		trials: make(chan struct{}, maxTrials), watches: crowd{most: maxWatches, here: map[string]int{}},
 	}
 	for i := range all {
 		s.mux.HandleFunc(all[i].method+" "+all[i].path, s.wrap(&all[i]))
