@@ -201,7 +201,7 @@ func TestReportOfABabbler(t *testing.T) {
 // when he has ended some.
 func TestTooManyWatches(t *testing.T) {
 	s := newSite(t)
-	watch := func(as string) *http.Response {
+	watch := func(as string) (status int, end func() error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/watch", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -212,27 +212,28 @@ func TestTooManyWatches(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { resp.Body.Close() })
-		return resp
+		return resp.StatusCode, resp.Body.Close
 	}
-	var open []*http.Response
-	for len(open) < 200 {
-		resp := watch("eve")
-		if resp.StatusCode != http.StatusOK {
-			break
-		}
-		open = append(open, resp)
+	var ends []func() error
+	status := http.StatusOK
+	for status == http.StatusOK && len(ends) < 200 {
+		var end func() error
+		status, end = watch("eve")
+		ends = append(ends, end)
 	}
-	if len(open) == 200 || watch("eve").StatusCode != http.StatusTooManyRequests {
-		t.Fatalf("%d watches of one user", len(open))
+	if status != http.StatusTooManyRequests {
+		t.Fatalf("%d watches of one user, then %d", len(ends), status)
 	}
-	if got := watch("alice").StatusCode; got != http.StatusOK {
+	if got, _ := watch("alice"); got != http.StatusOK {
 		t.Errorf("another user: %d", got)
 	}
-	for _, resp := range open {
-		resp.Body.Close()
+	for _, end := range ends {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
 	}
 	for range 500 {
-		if watch("eve").StatusCode == http.StatusOK {
+		if got, _ := watch("eve"); got == http.StatusOK {
 			return
 		}
 		<-time.After(10 * time.Millisecond)
