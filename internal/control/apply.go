@@ -221,6 +221,9 @@ func (r *Replica) plan(who identity.Identity, a *Action, at time.Time) (*ipam.Ch
 		},
 		Enrolled: func(node string) bool { _, is := r.enrolled[node]; return is },
 	}
+	if !who.Operator {
+		opt.Sees = func(project string) bool { return identity.Visible(who, r.project(project)) }
+	}
 	switch a.Verb {
 	case Put, Restore:
 		if err := compiles(a.Resource); err != nil {
@@ -311,7 +314,7 @@ func (r *Replica) resolve(ctx context.Context, history string, cause error) (int
 
 // remember keeps a refusal; that it cannot does not change the answer.
 func (r *Replica) remember(ctx context.Context, d decided) {
-	if !r.spare.may(d.decision.Actor, d.at) {
+	if !r.spare.may(d.decision.Actor, len(d.decision.Input), d.at) {
 		return // the log has it
 	}
 	put, err := decisionPut(d)
@@ -325,21 +328,32 @@ func (r *Replica) remember(ctx context.Context, d decided) {
 
 // aMinute is how many refusals of one actor a replica keeps in a minute: whoever
 // is refused on and on must not fill the store.
-const aMinute = 60
+// A request may have a megabyte, so their bytes are bounded too.
+const (
+	aMinute      = 60
+	bytesAMinute = 1 << 20
+)
 
 // spare counts them.
 type spare struct {
 	mu     sync.Mutex
 	minute time.Time
-	kept   map[string]int
+	kept   map[string]kept
 }
 
-func (s *spare) may(actor string, at time.Time) bool {
+// kept is what there is of one actor.
+type kept struct{ refusals, bytes int }
+
+func (s *spare) may(actor string, size int, at time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if minute := at.Truncate(time.Minute); !minute.Equal(s.minute) {
-		s.minute, s.kept = minute, map[string]int{}
+		s.minute, s.kept = minute, map[string]kept{}
 	}
-	s.kept[actor]++
-	return s.kept[actor] <= aMinute
+	k := s.kept[actor]
+	if k.refusals == aMinute || k.bytes+size > bytesAMinute {
+		return false
+	}
+	s.kept[actor] = kept{k.refusals + 1, k.bytes + size}
+	return true
 }

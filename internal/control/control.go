@@ -46,11 +46,12 @@ type Replica struct {
 	opts  Options
 	now   func() time.Time
 
-	turn    chan struct{} // of one: changes are decided one at a time
-	streams *streams
-	alive   *liveness
-	recent  *recent
-	spare   spare
+	turn     chan struct{} // of one: changes are decided one at a time
+	scanning chan struct{} // of those who look at the records
+	streams  *streams
+	alive    *liveness
+	recent   *recent
+	spare    spare
 
 	mu sync.RWMutex // of all below
 	picture
@@ -68,7 +69,7 @@ func New(o Options) *Replica {
 	}
 	r := &Replica{
 		store: o.Store, ca: o.CA, log: o.Log, opts: o, now: o.Now,
-		turn: make(chan struct{}, 1), streams: newStreams(),
+		turn: make(chan struct{}, 1), scanning: make(chan struct{}, scans), streams: newStreams(),
 		recent: newRecent(), moved: make(chan struct{}),
 	}
 	r.alive = newLiveness(&r.opts)

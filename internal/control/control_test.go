@@ -1,12 +1,14 @@
 package control_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -46,7 +48,9 @@ func replica(t testing.TB, o control.Options) (r *control.Replica, stop func()) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.CA, o.Log = ca, slog.New(slog.DiscardHandler)
+	if o.CA = ca; o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	r = control.New(o)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
@@ -62,6 +66,24 @@ func replica(t testing.TB, o control.Options) (r *control.Replica, stop func()) 
 		t.Fatal(err)
 	}
 	return r, stop
+}
+
+// syncBuffer is a log that is read while it is written.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 func put(t testing.TB, r *control.Replica, kind fleet.Kind, name, doc string) (control.Result, error) {
@@ -178,7 +200,20 @@ func TestRetention(t *testing.T) {
 	if h, d, w := count("h/"), count("d/"), count("w/"); h < 7 || d < 3 || w != 2 {
 		t.Fatalf("before: %d revisions, %d decisions, %d tenures", h, d, w)
 	}
-	r2, _ := replica(t, control.Options{Store: store, Name: "r2", Now: func() time.Time { return now }})
+	// The first one after a long time does not trust its clock yet.
+	var log syncBuffer
+	_, stop = replica(t, control.Options{Store: store, Name: "r2", Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now.Add(-time.Hour) }})
+	for range 500 {
+		if strings.Contains(log.String(), "the clock is wrong") || count("h/") == 0 {
+			break
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	stop()
+	if h, d, w := count("h/"), count("d/"), count("w/"); h < 7 || d < 3 || w != 2 {
+		t.Errorf("after a leap of the clock: %d revisions, %d decisions, %d tenures", h, d, w)
+	}
+	r3, _ := replica(t, control.Options{Store: store, Name: "r3", Now: func() time.Time { return now }})
 	for range 500 {
 		if count("h/") == 0 && count("w/") == 1 {
 			break
@@ -188,7 +223,7 @@ func TestRetention(t *testing.T) {
 	if h, d, w := count("h/"), count("d/"), count("w/"); h != 0 || d != 0 || w != 1 {
 		t.Errorf("after: %d revisions, %d decisions, %d tenures", h, d, w)
 	}
-	if r2.Get(fleet.KindNIC, "stays") == nil {
+	if r3.Get(fleet.KindNIC, "stays") == nil {
 		t.Error("a NIC went with its history")
 	}
 }
@@ -212,5 +247,67 @@ func TestRestoredRaisesTheEpoch(t *testing.T) {
 	first, again, restored := site(control.Options{}), site(control.Options{}), site(control.Options{Restored: true})
 	if first != again || restored.ID != first.ID || restored.Epoch != first.Epoch+1 || len(first.ID) != 32 {
 		t.Errorf("%+v, %+v, %+v", first, again, restored)
+	}
+}
+
+// History is read a little at a time, however much there is of a moment, and none
+// of it is left out or comes twice.
+func TestLongHistory(t *testing.T) {
+	store := openStore(t)
+	r, _ := replica(t, control.Options{Store: store, Name: "r"})
+	const n = 1500
+	start := time.Now().Add(-time.Hour)
+	for from := 0; from < n; from += 100 {
+		var puts []fleet.Put
+		for i := from; i < from+100; i++ {
+			at := start.Add(time.Duration(i) * 100 * time.Microsecond)
+			if i >= n/2 {
+				at = start.Add(30*time.Minute + time.Duration(i)*time.Nanosecond)
+			}
+			rev, err := json.Marshal(fleet.Revision{Time: at, Actor: fmt.Sprint(i), Changes: []fleet.Edit{{Kind: fleet.KindNIC, Name: "a"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			puts = append(puts, fleet.Put{Key: fleet.HistoryKey(at, uint32(i)), Value: rev})
+		}
+		if _, err := store.Commit(t.Context(), nil, puts, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := r.History(t.Context(), control.HistoryQuery{Kind: fleet.KindNIC})
+	if err != nil || len(all) != n {
+		t.Fatalf("%d of %d revisions, %v", len(all), n, err)
+	}
+	for i, rev := range all {
+		if want := fmt.Sprint(n - 1 - i); rev.Actor != want {
+			t.Fatalf("revision %d is %s, want %s", i, rev.Actor, want)
+		}
+	}
+}
+
+// Who is refused on and on with a lot to say does not fill the store.
+func TestLongRefusals(t *testing.T) {
+	store := openStore(t)
+	now := time.Now()
+	r, _ := replica(t, control.Options{Store: store, Name: "r", Now: func() time.Time { return now }})
+	furnish(t, r)
+	if _, err := put(t, r, fleet.KindProject, "web", "roles: {member: ['user:alice']}"); err != nil {
+		t.Fatal(err)
+	}
+	doc := fmt.Sprintf("{project: web, network: lan, binding: {guard: {checks: [%q]}}}", strings.Repeat("x", 300000))
+	res, problems := fleet.DecodeOne(fleet.KindNIC, "a", []byte(doc))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	alice := identity.Identity{Kind: identity.User, Name: "alice"}
+	var denied *control.Denied
+	for range 10 {
+		if _, err := r.Apply(t.Context(), alice, control.Action{Verb: control.Put, Kind: fleet.KindNIC, Name: "a", Resource: res}); !errors.As(err, &denied) {
+			t.Fatal(err)
+		}
+	}
+	all, err := r.Decisions(t.Context(), 100, func(string) bool { return true })
+	if err != nil || len(all) != 3 {
+		t.Errorf("%d refusals of 300 kB are kept in a minute, %v", len(all), err)
 	}
 }

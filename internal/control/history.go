@@ -70,23 +70,47 @@ type span struct {
 	from, to time.Time // zero: without bound
 }
 
-// backKeys reads ever longer spans of time: the store would sort all that it
-// has, to give the newest first.
+// mostRecords are read at once, but for those of the same moment: there may be
+// millions, and anybody may ask for what none of them has.
+const mostRecords = 500
+
+// scans is how many go through the records at a time.
+const scans = 4
+
+// backKeys reads ever longer spans of time, as long as there is little in them:
+// the store would sort all that it has, to give the newest first.
 func (r *Replica) backKeys(ctx context.Context, s span, more func(etcd.Event) (bool, error)) error {
+	select {
+	case r.scanning <- struct{}{}:
+		defer func() { <-r.scanning }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: too many look at what was: %w", ErrUnavailable, ctx.Err())
+	}
 	if latest := r.now().Add(skew); s.to.IsZero() || s.to.After(latest) {
 		s.to = latest
 	}
 	if oldest := r.now().Add(-r.opts.Retention - 2*keepEvery); s.from.Before(oldest) {
 		s.from = oldest
 	}
-	for width := firstSpan; s.from.Before(s.to); width *= 2 {
+	for width := firstSpan; s.from.Before(s.to); {
 		first := s.to.Add(-width)
 		if first.Before(s.from) {
 			first = s.from
 		}
-		events, _, err := r.store.Range(ctx, s.prefix+etcd.Moment(first), s.prefix+etcd.Moment(s.to), etcd.RangeOptions{})
+		limit := mostRecords
+		if width < time.Microsecond {
+			limit = 0
+		}
+		events, _, err := r.store.Range(ctx, s.prefix+etcd.Moment(first), s.prefix+etcd.Moment(s.to), etcd.RangeOptions{Limit: limit})
 		if err != nil {
 			return unavailable(err)
+		}
+		if limit > 0 && len(events) == limit {
+			width /= 4 // there are more, and those are the newer ones
+			continue
+		}
+		if len(events) < mostRecords/4 {
+			width *= 2
 		}
 		for _, e := range slices.Backward(events) {
 			if len(e.Value) == 0 {

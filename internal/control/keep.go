@@ -111,6 +111,9 @@ const (
 	keepKey   = "c/keeper"
 	keepEvery = time.Hour
 	someKeys  = 500 // are read at a time
+	// leap is how far the clock may have gone since the last time: what a wrong one
+	// has removed does not come back when it is set.
+	leap = 24 * time.Hour
 )
 
 // keep removes what is older than the retention: of all replicas one at a time,
@@ -136,8 +139,9 @@ func (r *Replica) keepOnce(ctx context.Context) error {
 		return err
 	}
 	now := r.now()
+	var last time.Time
 	if mark != nil {
-		if last, err := time.Parse(time.RFC3339Nano, string(mark.Value)); err == nil && now.Sub(last) < keepEvery/2 && !last.After(now) {
+		if last, err = time.Parse(time.RFC3339Nano, string(mark.Value)); err == nil && now.Sub(last) < keepEvery/2 && !last.After(now) {
 			return nil
 		}
 	}
@@ -147,6 +151,10 @@ func (r *Replica) keepOnce(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !last.IsZero() && now.Sub(last) > leap {
+		r.log.Warn("nothing is removed this hour: the site was away for long, or the clock is wrong", "last", last, "now", now)
+		return nil
 	}
 	return r.prune(ctx, now.Add(-r.opts.Retention))
 }

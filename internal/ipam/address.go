@@ -182,13 +182,13 @@ func (d *draft) takeExact(who claimant, a netip.Addr, beside []netip.Addr) netip
 		}
 	}
 	if holder := d.inPrefix(net.Name, a); holder != "" && holder != who.owner {
-		return refuse(Conflict, "prefix-taken", "in a prefix that is %s's", spoken(holder))
+		return refuse(Conflict, "prefix-taken", "in a prefix that is %s's", d.told(holder))
 	}
 	switch c := d.claim(spot{net.Name, a}); {
 	case slices.Contains(beside, a):
 		return refuse(Conflict, "address-taken", "is the NIC's already")
 	case c != nil && c.Owner != "" && c.Owner != who.owner:
-		return refuse(Conflict, "address-taken", "is %s's", spoken(c.Owner))
+		return refuse(Conflict, "address-taken", "is %s's", d.told(c.Owner))
 	case c != nil && c.Owner == "" && c.Awaits != "" && c.Awaits != who.node:
 		return refuse(Conflict, "address-awaited", "was on node %s, which has not said yet that it has withdrawn it", c.Awaits)
 	case c != nil && c.Held(d.opt.Now) && c.Project != who.project:

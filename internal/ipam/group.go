@@ -121,7 +121,7 @@ func (d *draft) claimVRID(now, old *fleet.Failover) {
 	owner := ownerFailover + now.Name
 	for _, m := range virtual(now) {
 		if holder := d.holder(station{now.Network, m}); holder != "" && holder != owner {
-			d.refuse(Conflict.by("vrid-taken"), "vrid", "", "its MAC %s is %s's in network %s", m, spoken(holder), now.Network)
+			d.refuse(Conflict.by("vrid-taken"), "vrid", "", "its MAC %s is %s's in network %s", m, d.told(holder), now.Network)
 			continue
 		}
 		d.macs[station{now.Network, m}] = &owner

@@ -31,6 +31,8 @@ type Options struct {
 	// Force does what only an operator may: takes a NIC to another node without
 	// a migration, and takes away ranges that are in use.
 	Force bool
+	// Sees reports whether the asker may be told what a project has; nil: of any.
+	Sees func(project string) bool
 	// InForce reports whether a node delivers a NIC now; nil: that is not known.
 	InForce func(node, nic string) bool
 	// Enrolled reports whether a node is one that will say when it has withdrawn

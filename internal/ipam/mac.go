@@ -51,7 +51,7 @@ func (d *draft) twin(n *fleet.NIC, m nic.MAC) string {
 
 func (d *draft) freeMAC(w *wish, field string, m nic.MAC) bool {
 	if holder := d.holder(station{w.now.Network, m}); holder != "" && holder != w.owner() {
-		d.refuse(Conflict.by("mac-taken"), field, m.String(), "the MAC is %s's in network %s", spoken(holder), w.now.Network)
+		d.refuse(Conflict.by("mac-taken"), field, m.String(), "the MAC is %s's in network %s", d.told(holder), w.now.Network)
 		return false
 	}
 	if twin := d.twin(w.now, m); twin != "" {

@@ -337,10 +337,35 @@ func (d *draft) takePorts(n *fleet.NIC) {
 
 func (d *draft) takePort(field string, at port, owner string) {
 	if holder := d.occupant(at); holder != "" && holder != owner {
-		d.refuse(Conflict.by("interface-taken"), field, at.name, "is %s's on node %s", spoken(holder), at.node)
+		d.refuse(Conflict.by("interface-taken"), field, at.name, "is %s's on node %s", d.told(holder), at.node)
 		return
 	}
 	d.ports[at] = owner
+}
+
+// told is an owner for whoever asks: not by name if it is none of theirs.
+func (d *draft) told(owner string) string {
+	if d.opt.Sees != nil && !d.opt.Sees(d.projectOf(owner)) {
+		return "another project"
+	}
+	return spoken(owner)
+}
+
+// projectOf is whose an owner is; "" if that is not known.
+func (d *draft) projectOf(owner string) string {
+	if name, ok := strings.CutPrefix(owner, ownerNIC); ok {
+		if n := d.nics[name]; n != nil {
+			return n.Project
+		}
+		if n := d.s.NIC(name); n != nil {
+			return n.Project
+		}
+	}
+	name, _ := strings.CutPrefix(owner, ownerFailover)
+	if f := get[*fleet.Failover](d.s, fleet.KindFailover, name); f != nil {
+		return f.Project
+	}
+	return ""
 }
 
 // spoken is an owner for people: "NIC web-1".

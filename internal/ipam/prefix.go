@@ -39,7 +39,7 @@ func (d *draft) takePrefixes(w *wish) {
 		d.needRange(fleet.AddressesKey(w.now.Network), p)
 		d.needUnder(fleet.PrefixesKey(w.now.Network))
 		if what, who, taken := sp.within(p, w.owner()); taken && !d.givenUp(w.now.Network, what) {
-			d.refuse(Conflict.by("prefix-taken"), "binding", p.String(), "%s in it is %s's", what, spoken(who.owner))
+			d.refuse(Conflict.by("prefix-taken"), "binding", p.String(), "%s in it is %s's", what, d.told(who.owner))
 		}
 		d.notBoth(w, p)
 	}
@@ -66,12 +66,12 @@ func (d *draft) givenUp(network, what string) bool {
 func (d *draft) notBoth(w *wish, p netip.Prefix) {
 	for at, owner := range d.blocks {
 		if at.network == w.now.Network && owner != "" && owner != w.owner() && at.prefix.Overlaps(p) {
-			d.refuse(Conflict.by("prefix-taken"), "binding", p.String(), "%s is %s's", at.prefix, spoken(owner))
+			d.refuse(Conflict.by("prefix-taken"), "binding", p.String(), "%s is %s's", at.prefix, d.told(owner))
 		}
 	}
 	for at, c := range d.addresses {
 		if at.network == w.now.Network && c != nil && c.Owner != "" && c.Owner != w.owner() && p.Contains(at.address) {
-			d.refuse(Conflict.by("prefix-taken"), "binding", p.String(), "%s in it is %s's", at.address, spoken(c.Owner))
+			d.refuse(Conflict.by("prefix-taken"), "binding", p.String(), "%s in it is %s's", at.address, d.told(c.Owner))
 		}
 	}
 }

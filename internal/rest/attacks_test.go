@@ -3,8 +3,10 @@ package rest_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -193,4 +195,150 @@ func TestReportOfABabbler(t *testing.T) {
 	if err := n.client.Report(t.Context(), "n1", doc); status(err) != http.StatusUnprocessableEntity {
 		t.Errorf("too many at once: %v", err)
 	}
+}
+
+// One who opens watch after watch is stopped, others are not, and he may go on
+// when he has ended some.
+func TestTooManyWatches(t *testing.T) {
+	s := newSite(t)
+	watch := func(as string) (status int, end func() error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/watch", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+people[as])
+		resp, err := s.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode, resp.Body.Close
+	}
+	var ends []func() error
+	status := http.StatusOK
+	for status == http.StatusOK && len(ends) < 200 {
+		var end func() error
+		status, end = watch("eve")
+		ends = append(ends, end)
+	}
+	if status != http.StatusTooManyRequests {
+		t.Fatalf("%d watches of one user, then %d", len(ends), status)
+	}
+	if got, _ := watch("alice"); got != http.StatusOK {
+		t.Errorf("another user: %d", got)
+	}
+	for _, end := range ends {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 500 {
+		if got, _ := watch("eve"); got == http.StatusOK {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Error("watches that were ended still count")
+}
+
+// Policies of anybody's own keep the controller busy for no longer than a change
+// may, however many there are to try.
+func TestPoliciesWithoutEnd(t *testing.T) {
+	s := newSite(t)
+	s.server.Rush(50 * time.Millisecond)
+	rule := `{"name": "r%d", "effect": "deny", "when": "request.vms.exists(v, v.cpus > 100)"}`
+	rules := make([]string, 300)
+	for i := range rules {
+		rules[i] = fmt.Sprintf(rule, i)
+	}
+	for what, c := range map[string]struct{ rules, inputs int }{"rules": {300, 1}, "inputs": {20, 300000}} {
+		body := fmt.Sprintf(`{"policies": [{"kind": "policy", "name": "p", "rules": [%s]}], "inputs": [%s{}]}`,
+			strings.Join(rules[:c.rules], ","), strings.Repeat("{},", c.inputs-1))
+		got := s.do(raw{method: http.MethodPost, path: "/v1/policies/test", as: "eve", body: body})
+		if got.status != http.StatusUnprocessableEntity || !strings.Contains(string(got.body), what) {
+			t.Errorf("many %s: %d %.300s", what, got.status, got.body)
+		}
+	}
+}
+
+// Who asks for what another project has is told so, and not what that is; nothing
+// of it is found out with dry runs.
+func TestRefusalsNameNobodyElses(t *testing.T) {
+	s := newSite(t)
+	s.furnish()
+	s.put(fleet.KindNIC, "db-1", "{project: db, network: lan, node: n1, interface: tap0}")
+	probe := raw{method: http.MethodPut, path: "/v1/nics/x?dry-run=1", body: `{"project": "web", "network": "lan", "node": "n1", "interface": "tap0"}`}
+	for as, names := range map[string]bool{"alice": false, "op": true} {
+		probe.as = as
+		got := s.do(probe)
+		if got.status != http.StatusConflict || strings.Contains(string(got.body), "db-1") != names {
+			t.Errorf("to %s: %d %s", as, got.status, got.body)
+		}
+	}
+}
+
+// crossroads is a listener to which hosts come that are not there.
+type crossroads chan net.Conn
+
+func (l crossroads) Addr() net.Addr { return &net.TCPAddr{} }
+func (l crossroads) Close() error   { close(l); return nil }
+
+func (l crossroads) Accept() (net.Conn, error) {
+	if c, open := <-l; open {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+// traveller is a connection from some host.
+type traveller struct {
+	net.Conn
+	from   net.Addr
+	closed chan struct{}
+}
+
+func (c *traveller) RemoteAddr() net.Addr { return c.from }
+func (c *traveller) Close() error         { close(c.closed); return nil }
+
+// One host cannot hold all connections open: others still come in, and it too
+// when it has closed one.
+func TestOneHostsConnections(t *testing.T) {
+	road := make(crossroads, 1)
+	l := rest.Limit(road)
+	come := func(from string) (c *traveller) {
+		c = &traveller{from: &net.TCPAddr{IP: net.ParseIP(from), Port: 1}, closed: make(chan struct{})}
+		road <- c
+		return c
+	}
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	defer l.Close()
+	var open []net.Conn
+	for full := false; !full; {
+		c := come("192.0.2.1")
+		select {
+		case got := <-accepted:
+			open = append(open, got)
+		case <-c.closed:
+			full = true
+		}
+		if len(open) == 16000 {
+			t.Fatalf("%d connections of one host", len(open))
+		}
+	}
+	come("192.0.2.2")
+	<-accepted
+	if err := open[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	come("192.0.2.1")
+	<-accepted
 }

@@ -73,6 +73,11 @@ func (s *Server) watch(c *call) (any, error) {
 	if _, _, err := s.replica.Watch(now, c.who, from); err != nil {
 		return nil, err
 	}
+	who := c.who.String()
+	if !s.watches.enter(who) {
+		return nil, refuse(http.StatusTooManyRequests, "%s has %d watches here: end one of them", who, maxWatches)
+	}
+	defer s.watches.leave(who)
 	err := s.lines(c, func(ctx context.Context) ([][]byte, error) {
 		changes, revision, err := s.replica.Watch(ctx, c.who, from)
 		if err != nil {

@@ -81,7 +81,7 @@ func (s *Server) report(c *call) (any, error) {
 		}
 		s.log.Warn("a node reports a problem", "node", rep.Node, "problem", p)
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), workTime)
+	ctx, cancel := context.WithTimeout(c.r.Context(), s.work)
 	defer cancel()
 	return struct{}{}, s.replica.Report(ctx, rep)
 }

@@ -129,7 +129,7 @@ func (s *Server) apply(c *call, a control.Action) (any, error) {
 	if len(a.Request) > maxText {
 		a.Request = a.Request[:maxText]
 	}
-	ctx, cancel := context.WithTimeout(c.r.Context(), workTime)
+	ctx, cancel := context.WithTimeout(c.r.Context(), s.work)
 	defer cancel()
 	res, err := s.replica.Apply(ctx, c.who, a)
 	if err != nil {

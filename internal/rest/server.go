@@ -49,6 +49,9 @@ type Server struct {
 	alive   time.Duration
 	slow    time.Duration // to take an answer
 	body    time.Duration // to send a body
+	work    time.Duration // to decide
+	trials  chan struct{} // of those who try policies
+	watches crowd
 }
 
 // New returns a server.
@@ -60,7 +63,8 @@ func New(o Options) (*Server, error) {
 	all := routes()
 	s := &Server{
 		replica: o.Replica, who: o.Who, log: o.Log, version: o.Version, doc: doc,
-		mux: http.NewServeMux(), methods: methods(all), alive: wire.KeepAlive, slow: writeTime, body: bodyTime,
+		mux: http.NewServeMux(), methods: methods(all), alive: wire.KeepAlive, slow: writeTime, body: bodyTime, work: workTime,
+		trials: make(chan struct{}, maxTrials), watches: crowd{most: maxWatches, here: map[string]int{}},
 	}
 	for i := range all {
 		s.mux.HandleFunc(all[i].method+" "+all[i].path, s.wrap(&all[i]))
@@ -148,7 +152,7 @@ func (s *Server) wrap(rt *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		// A write deadline for the whole server would end waits and streams. HTTP/2
 		// gives a request up when it has passed, also before anything is written.
-		s.deadline(w, s.body+workTime+s.slow)
+		s.deadline(w, s.body+s.work+s.slow)
 		c := &call{w: w, r: r}
 		answer, err := s.answer(rt, c)
 		switch {

@@ -1,8 +1,11 @@
 package rest
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,6 +75,13 @@ func (s *Server) testPolicies(c *call) (any, error) {
 		return nil, err
 	}
 	var mistakes []wire.Mistake
+	rules := 0
+	for i := range t.Policies {
+		rules += len(t.Policies[i].Rules)
+	}
+	if rules > maxRules {
+		return nil, refuseValues(http.StatusUnprocessableEntity, "policies", []wire.Mistake{{Field: "policies", Value: strconv.Itoa(rules), Problem: fmt.Sprintf("at most %d rules can be tried at once", maxRules)}})
+	}
 	for i := range t.Policies {
 		if err := t.Policies[i].Validate(); err != nil {
 			for _, line := range strings.Split(err.Error(), "\n") {
@@ -88,9 +98,32 @@ func (s *Server) testPolicies(c *call) (any, error) {
 	if len(mistakes) > 0 {
 		return nil, refuseValues(http.StatusUnprocessableEntity, "policies", mistakes)
 	}
+	return s.try(c.r.Context(), set, t.Inputs)
+}
+
+// What anybody may have evaluated, of policies that are his own.
+const (
+	maxRules  = 200
+	maxTrials = 2 // at a time
+)
+
+// try asks policies about inputs, as long as that takes no longer than a change
+// may. Each rule is bounded by itself.
+func (s *Server) try(ctx context.Context, set *policy.Set, inputs []policy.Input) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.work)
+	defer cancel()
+	select {
+	case s.trials <- struct{}{}:
+		defer func() { <-s.trials }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: others try policies", control.ErrBusy)
+	}
 	out := wire.Items[wire.Verdict]{Items: []wire.Verdict{}}
-	for i := range t.Inputs {
-		v := set.Decide(t.Inputs[i])
+	for i := range inputs {
+		if ctx.Err() != nil {
+			return nil, refuse(http.StatusUnprocessableEntity, "inputs: after %s only %d of %d were decided: send fewer", s.work, i, len(inputs))
+		}
+		v := set.Decide(inputs[i])
 		out.Items = append(out.Items, wire.Verdict{Allowed: v.Allowed, Policy: v.Policy, Rule: v.Rule, Message: v.Message, Field: v.Field, Value: v.Value})
 	}
 	return out, nil

@@ -381,3 +381,33 @@ func TestRenews(t *testing.T) {
 		t.Errorf("until %s, %v, %v", c.pair.Leaf.NotAfter, err, e)
 	}
 }
+
+// Who answers in the controller's place with a certificate of another CA, or with
+// one that is of the past, is told nothing and is not believed; the node keeps what
+// it has, says why, and follows the controller again when that is back.
+func TestControllerThatIsNone(t *testing.T) {
+	one, two := newSite(t), newSite(t)
+	one.put(true, map[string]string{"tap1": body("tap1", 1)})
+	two.put(true, map[string]string{"tap1": body("tap1", 9)})
+	dir := t.TempDir()
+	right := one.serve().URL
+	enrol(t, one, dir, right)
+	n, _ := start(t, dir)
+	n.until(t, "the right one", has("tap1=192.0.2.1"))
+	urls := filepath.Join(dir, controllersFile)
+	past := func() time.Time { return time.Now().Add(-200 * 24 * time.Hour) }
+	for why, wrong := range map[string]string{"unknown authority": two.serve().URL, "has expired": one.serveAsOf(past).URL} {
+		write1(t, urls, wrong+"\n")
+		u := n.until(t, why, func(u source.Update) bool { return strings.Contains(u.State, why) })
+		if !strings.HasPrefix(brief(u), "tap1=192.0.2.1 ") || !strings.Contains(u.State, wrong) {
+			t.Errorf("%s: %s", why, brief(u))
+		}
+	}
+	if two.mu.Lock(); len(two.asked) > 0 {
+		t.Error("it asked the other one for its set")
+	}
+	two.mu.Unlock()
+	one.put(true, map[string]string{"tap1": body("tap1", 2)})
+	write1(t, urls, right+"\n")
+	n.until(t, "the right one again", has("tap1=192.0.2.2"))
+}

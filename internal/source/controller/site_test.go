@@ -50,14 +50,17 @@ func newSite(t *testing.T) *site {
 }
 
 // serve starts a replica and returns its URL.
-func (s *site) serve() *httptest.Server {
+func (s *site) serve() *httptest.Server { return s.serveAsOf(time.Now) }
+
+// serveAsOf is a replica whose certificate was made at some time.
+func (s *site) serveAsOf(now func() time.Time) *httptest.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/enrol", s.enrol)
 	mux.HandleFunc("GET /v1/nodes/n1/stream", s.stream)
 	mux.HandleFunc("POST /v1/nodes/n1/report", s.take)
 	mux.HandleFunc("POST /v1/nodes/n1/renew", s.renew)
 	server := httptest.NewUnstartedServer(mux)
-	cert, err := s.ca.Serve([]string{"127.0.0.1"}, time.Now).Certificate(nil)
+	cert, err := s.ca.Serve([]string{"127.0.0.1"}, now).Certificate(nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
