@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func (a *app) describeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe KIND NAME",
 		Short: "Show all that a controller knows of one resource",
-		Long: `Show all that a controller knows of one resource. Of a NIC: what was asked for, what it was granted, where it is, and what its node says: what is installed, the last answers, frames dropped, addresses observed; or why it is not in force.
+		Long: `Show all that a controller knows of one resource. Of a NIC: what was asked for, what it was granted, with its network's DNS servers, where it is, and what its node says: what is installed, the last answers, frames dropped, addresses observed; or why it is not in force.
 
 Of a node how it is connected and which NICs are not in force; of a project and a network what is in use; of a request what its VMs got.`,
 		Example:           "  berth describe nic web-1",
@@ -185,6 +186,9 @@ func (a *app) describeNIC(d description) error {
 	w := newTable(a.stdout)
 	describeAsked(w, n)
 	describeGranted(w, n)
+	if err := describeDNS(w, d.Status.Document); err != nil {
+		return err
+	}
 	for i := range d.Status.Nodes {
 		a.describeStatus(w, &d.Status.Nodes[i], d.Status.Revision)
 	}
@@ -269,6 +273,23 @@ func describeGranted(w io.Writer, n *fleet.NIC) {
 	row(w, "  mac", n.Granted.MAC.String())
 	row(w, "  addresses", orDash(join(n.Granted.Addresses)))
 	rowIf(w, "  hostname", n.Granted.Hostname)
+}
+
+// describeDNS tells the DNS servers that come with the rest.
+func describeDNS(w io.Writer, document json.RawMessage) error {
+	var doc struct {
+		DNS []netip.Addr `json:"dns"`
+	}
+	if len(document) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return fmt.Errorf("the document that the controller sent: %w", err)
+	}
+	if len(doc.DNS) > 0 {
+		row(w, "  dns", join(doc.DNS))
+	}
+	return nil
 }
 
 func (a *app) describeStatus(w io.Writer, s *fleet.Status, wanted int64) {

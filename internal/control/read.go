@@ -313,6 +313,7 @@ func (r *Replica) NICStatus(ctx context.Context, n *fleet.NIC) (wire.NICStatus, 
 	for _, d := range docs {
 		b := r.status.of(n.Node, n.Name)
 		s.Revision, s.InForce = d.Revision, b != nil && b.Revision >= d.Revision && b.State == inForce
+		s.Document = d.Body
 	}
 	return s, err
 }

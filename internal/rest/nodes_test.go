@@ -225,8 +225,8 @@ func TestWait(t *testing.T) {
 		t.Errorf("a request: %+v, %v", w, err)
 	}
 	st, err := s.as("alice").NICStatus(t.Context(), "a")
-	if err != nil || !st.InForce || len(st.Nodes) != 1 || st.Nodes[0].Node != "n1" {
-		t.Errorf("status: %+v, %v", st, err)
+	if err != nil || !st.InForce || len(st.Nodes) != 1 || st.Nodes[0].Node != "n1" || !strings.Contains(string(st.Document), `"gateway":"192.0.2.1"`) {
+		t.Errorf("status: %+v, %s, %v", st, st.Document, err)
 	}
 	a, err := s.as("op").Address(t.Context(), addr("192.0.2.10"), "")
 	if err != nil || len(a) != 1 || a[0].Owner != "nic:a" || a[0].Node != "n1" || !a[0].Checked {

@@ -6,6 +6,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"net/netip"
 	"strings"
 	"time"
@@ -111,6 +112,9 @@ type NICStatus struct {
 	Revision int64          `json:"revision"` // of the document that the nodes were sent
 	InForce  bool           `json:"in_force"` // the node it is on has that one in force
 	Nodes    []fleet.Status `json:"nodes"`    // two while it migrates
+	// Document is what its node is told: all that it is assigned, with what
+	// comes from its network, DNS and all (docs/binding.md). None: no node.
+	Document json.RawMessage `json:"document,omitempty"`
 }
 
 // NodeStatus is how a node is connected and what it says of its NICs.
