@@ -88,6 +88,10 @@ func (s *site) put(ctx context.Context, r fleet.Resource, o client.WriteOptions)
 // together is how many NICs one request has: a document has at most 4,096 keys.
 const together = 500
 
+// asking is how many requests are under way: the controller decides one after the
+// other, and reads and answers others meanwhile.
+const asking = 3
+
 // fill declares all NICs, of each node in requests of its own.
 func (s *site) fill(ctx context.Context) error {
 	nodes := []string{real}
@@ -97,15 +101,17 @@ func (s *site) fill(ctx context.Context) error {
 	if err := s.ground(ctx, nodes); err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(asking)
 	for _, node := range nodes {
 		for first := 0; first < s.nics; first += together {
-			r := request(node, first, min(first+together, s.nics))
-			if _, err := s.put(ctx, r, client.WriteOptions{}); err != nil {
+			g.Go(func() error {
+				_, err := s.put(ctx, request(node, first, min(first+together, s.nics)), client.WriteOptions{})
 				return err
-			}
+			})
 		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // ground is what NICs need.
