@@ -50,6 +50,8 @@ type result struct {
 	Confirmed times   `json:"confirmed"` // to the end of a request that waits for the real node
 	Busy      float64 `json:"busy_cpu"`  // of one processor, while NICs change
 
+	Restart float64 `json:"restart_s"` // of the controller, until it has read everything
+
 	NodeIdle   float64 `json:"node_idle_cpu"` // of berthd on the real node
 	NodeMemory int     `json:"node_rss_kb"`
 }
@@ -110,7 +112,13 @@ func measure(ctx context.Context, t *task) (r result, err error) {
 	if err := lock(ctx, turn, unix.LOCK_EX); err != nil {
 		return r, err
 	}
-	err = s.change(ctx, &r)
+	if err := s.change(ctx, &r); err != nil {
+		return r, err
+	}
+	if err := lock(ctx, turn, unix.LOCK_SH); err != nil {
+		return r, err
+	}
+	r.Restart, err = s.restart(ctx)
 	return r, err
 }
 

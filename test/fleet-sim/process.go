@@ -19,7 +19,7 @@ type process struct {
 }
 
 func start(log string, argv ...string) (*process, error) {
-	f, err := os.Create(log)
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (r *result) all() int { return (r.Nodes + 1) * r.NICs }
 func table(all []result) string {
 	head := []string{
 		"NICs", "nodes", "message p50 ms", "p99 ms", "kernel p50 ms", "p99 ms", "max ms", "confirmed p50 ms", "p99 ms",
-		"RSS MiB", "RSS kB a NIC", "heap MiB", "CPU idle", "CPU changing", "fill s", "connect s",
+		"RSS MiB", "RSS kB a NIC", "heap MiB", "CPU idle", "CPU changing", "fill s", "connect s", "restart s",
 	}
 	var rows [][]string
 	for i := range all {
@@ -73,7 +73,7 @@ func table(all []result) string {
 			digits(r.Message.median()), digits(r.Message.slow()), digits(r.Kernel.median()), digits(r.Kernel.slow()), digits(r.Kernel.Max),
 			digits(r.Confirmed.median()), digits(r.Confirmed.slow()),
 			digits(float64(r.Memory) / 1024), digits(float64(r.Memory) / float64(r.all())), digits(float64(r.Anonymous) / 1024),
-			percent(r.Idle), percent(r.Busy), digits(r.Fill), digits(r.Connect),
+			percent(r.Idle), percent(r.Busy), digits(r.Fill), digits(r.Connect), digits(r.Restart),
 		})
 	}
 	return report.Table(head, rows) + legend

@@ -43,17 +43,19 @@ func newSite(ctx context.Context, t *task) (*site, error) {
 		return nil, err
 	}
 	var err error
-	if s.controller, err = start(t.file("controller.log"), t.bin+"/berth-controller", "-config", t.file("controller.yaml")); err != nil {
-		return nil, err
-	}
 	if s.api, err = client.New(client.Options{URL: "unix:" + t.file("controller.sock")}); err != nil {
 		return nil, err
 	}
-	return s, s.ready(ctx)
+	return s, s.startController(ctx)
 }
 
-func (s *site) ready(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+// startController returns when it knows the site.
+func (s *site) startController(ctx context.Context) (err error) {
+	s.controller, err = start(s.file("controller.log"), s.bin+"/berth-controller", "-config", s.file("controller.yaml"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		if _, err = s.api.Ready(ctx); err == nil {
@@ -64,13 +66,30 @@ func (s *site) ready(ctx context.Context) (err error) {
 	return fmt.Errorf("the controller does not come up; see %s: %w", s.controller.log.Name(), err)
 }
 
-func (s *site) stop() error {
-	var err error
-	if s.simulated != nil {
-		s.leave()
-		err = s.simulated.Wait()
+// restart ends the simulated nodes, and returns the seconds that the controller
+// then takes to start over what it has kept.
+func (s *site) restart(ctx context.Context) (float64, error) {
+	if err := errors.Join(s.end(), s.controller.stop()); err != nil {
+		return 0, err
 	}
-	return errors.Join(err, s.berthd.stop(), s.controller.stop())
+	begin := time.Now()
+	err := s.startController(ctx)
+	return time.Since(begin).Seconds(), err
+}
+
+// end takes the simulated nodes away.
+func (s *site) end() error {
+	if s.simulated == nil {
+		return nil
+	}
+	s.leave()
+	err := s.simulated.Wait()
+	s.simulated = nil
+	return err
+}
+
+func (s *site) stop() error {
+	return errors.Join(s.end(), s.berthd.stop(), s.controller.stop())
 }
 
 func (s *site) put(ctx context.Context, r fleet.Resource, o client.WriteOptions) (client.Written, error) {
