@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measures a controller with many simulated nodes and one real one: from a change
 # to the message at the node, and to the rule in the kernel. It needs root, and
-# makes namespaces of its own. Writes a JSON line to standard output.
-# usage: bench/controller.sh [-nodes 1000] [-nics 1000] [-links 1000] [-changes 200]
+# makes namespaces of its own. Writes a JSON line to standard output, and with
+# -results bench/results into the table and the plot there.
+# usage: bench/controller.sh [-nodes 1000] [-nics 1000] [-links 1000] [-changes 200] [-results DIR] [-lock FILE]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

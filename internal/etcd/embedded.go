@@ -21,6 +21,10 @@ import (
 const (
 	memberName = "berth"
 	quotaBytes = 8 << 30
+	// logged is after how many transactions etcd notes on disk how far it is: so
+	// many it makes again when it starts. kept is how many of them stay in memory,
+	// which only another member could want; one can have a megabyte.
+	logged, kept = 1000, 10
 	// maxSocketPath is the size of sockaddr_un.sun_path without its closing zero.
 	maxSocketPath = 107
 )
@@ -80,6 +84,7 @@ func (s *server) config(dir string, log *slog.Logger) *embed.Config {
 	// Nobody contests a lone member's election: it need not wait for one.
 	c.TickMs, c.ElectionMs = 20, 200
 	c.QuotaBackendBytes = quotaBytes
+	c.SnapshotCount, c.SnapshotCatchUpEntries = logged, kept
 	c.MaxTxnOps = maxTxnOps
 	c.MaxRequestBytes = maxRequestBytes
 	// What berth remembers is in keys; etcd's own past is for slow followers.

@@ -205,6 +205,18 @@ func (m *model) binding(n *fleet.NIC, shares []*fleet.Failover) (nic.Binding, []
 	return b, nil
 }
 
+// wrong is what a node would refuse. A document that is made without being
+// parsed is parsed only to word them.
+func (m *model) wrong(n *fleet.NIC, shares []*fleet.Failover) []manifest.Problem {
+	if len(n.Binding) == 0 && m.base != nil {
+		if b, _ := m.binding(n, shares); nic.Validate(&b) == nil {
+			return nil
+		}
+	}
+	_, problems := m.parsed(n, shares)
+	return problems
+}
+
 // addresses have the lengths that the network gives them now.
 func (m *model) addresses(n *fleet.NIC) []netip.Prefix {
 	var out []netip.Prefix
@@ -274,8 +286,7 @@ func (d *draft) checkDocuments(n *fleet.NIC) {
 // checkDocument refuses what a node would. about is the field that brings it
 // about, "" for that of the document itself.
 func (d *draft) checkDocument(about string, n *fleet.NIC, shares []*fleet.Failover) {
-	_, problems := d.s.models[n.Network].parsed(n, shares)
-	for _, p := range problems {
+	for _, p := range d.s.models[n.Network].wrong(n, shares) {
 		if about == "" {
 			d.refuse(Invalid.by("binding"), fieldOf(n, p.Field), p.Value, "%s", given(p, n.Network))
 		} else {
@@ -328,8 +339,7 @@ func (d *draft) checkAll(now *fleet.Network, m *model) {
 			}
 			seen[kind] = true
 		}
-		_, problems := m.parsed(n, shares)
-		for _, p := range problems {
+		for _, p := range m.wrong(n, shares) {
 			text, _, _ := strings.Cut(p.Text, inherited)
 			d.refuse(Conflict.by("in-use"), "defaults."+p.Field, p.Value, "NIC %s: %s", name, text)
 		}

@@ -31,6 +31,7 @@ type State struct {
 	duid      string
 	revision  int64
 
+	request string   // of the NIC that came last: those of one come in a row
 	names   []string // by symbol
 	symbols map[string]symbol
 }
@@ -172,7 +173,7 @@ func (s *State) setResource(kind fleet.Kind, name string, value []byte, rev int6
 		h.Meta = &fleet.Meta{}
 	}
 	h.Meta.Revision = rev
-	h.Kind = kind
+	h.Kind = fleet.Kind(s.names[s.symbol(string(kind))]) // kind is a part of the key, all of which would stay
 	s.remember(res)
 	s.resources[kind][h.Name] = res
 	return nil
@@ -191,11 +192,35 @@ func (s *State) share(n *fleet.NIC) {
 			}
 		}
 	}
-	switch {
-	case n.Interface == n.Name:
-		n.Interface = n.Name
-	case n.VM == n.Name:
-		n.VM = n.Name
+	alike(&n.Interface, n.Name)
+	alike(&n.VM, n.Name)
+	alike(&n.Request, s.request)
+	s.request = n.Request
+}
+
+// shareRequest has a request use the strings of its NICs, which come before it.
+func (s *State) shareRequest(r *fleet.Request) {
+	for i := range r.VMs {
+		vm := &r.VMs[i]
+		for j := range vm.NICs {
+			one := &vm.NICs[j]
+			n := s.NIC(one.Name)
+			if n == nil {
+				continue
+			}
+			alike(&vm.Name, n.VM)
+			alike(&one.Name, n.Name)
+			alike(&one.Network, n.Network)
+			alike(&one.Node, n.Node)
+			alike(&one.Interface, n.Interface)
+		}
+	}
+}
+
+// alike has one string stand for two that are equal.
+func alike(text *string, as string) {
+	if *text == as {
+		*text = as
 	}
 }
 
@@ -219,6 +244,8 @@ func (s *State) remember(res fleet.Resource) {
 			p := s.project(v.Project)
 			p.vms[v.VM] = append(p.vms[v.VM], v)
 		}
+	case *fleet.Request:
+		s.shareRequest(v)
 	case *fleet.Network:
 		s.models[v.Name] = newModel(v, s.duid)
 	case *fleet.Pool:

@@ -100,6 +100,16 @@ func Decode[T Message | Report](data []byte) (*T, error) {
 
 // check finds what makes a document unfit for any set.
 func (d *Document) check() error {
+	if err := d.checkAllButDigest(); err != nil {
+		return err
+	}
+	if d.Digest != digest(d.Body) {
+		return fmt.Errorf("document of NIC %s: the digest does not fit", d.NIC)
+	}
+	return nil
+}
+
+func (d *Document) checkAllButDigest() error {
 	switch {
 	case !nic.ValidName(d.NIC):
 		return fmt.Errorf("document %q: no name of an interface", d.NIC)
@@ -107,8 +117,6 @@ func (d *Document) check() error {
 		return fmt.Errorf("document of NIC %s: it has no name", d.NIC)
 	case len(d.Body) > MaxBody:
 		return fmt.Errorf("document of NIC %s: %d bytes; at most %d", d.NIC, len(d.Body), MaxBody)
-	case d.Digest != digest(d.Body):
-		return fmt.Errorf("document of NIC %s: the digest does not fit", d.NIC)
 	}
 	return nil
 }

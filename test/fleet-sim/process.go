@@ -19,7 +19,7 @@ type process struct {
 }
 
 func start(log string, argv ...string) (*process, error) {
-	f, err := os.Create(log)
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -39,13 +39,13 @@ func (p *process) stop() error {
 	return errors.Join(err, p.cmd.Wait(), p.log.Close())
 }
 
-// resident is its memory in KiB, 0 if it is gone.
-func (p *process) resident() int {
+// memory is a line of proc_pid_status(5), in KiB; 0 if it is gone.
+func (p *process) memory(line string) int {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(data), "VmRSS:")
+	_, rest, _ := strings.Cut(string(data), line)
 	n, _ := strconv.Atoi(strings.Fields(rest + " 0")[0])
 	return n
 }

@@ -43,17 +43,19 @@ func newSite(ctx context.Context, t *task) (*site, error) {
 		return nil, err
 	}
 	var err error
-	if s.controller, err = start(t.file("controller.log"), t.bin+"/berth-controller", "-config", t.file("controller.yaml")); err != nil {
-		return nil, err
-	}
 	if s.api, err = client.New(client.Options{URL: "unix:" + t.file("controller.sock")}); err != nil {
 		return nil, err
 	}
-	return s, s.ready(ctx)
+	return s, s.startController(ctx)
 }
 
-func (s *site) ready(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+// startController returns when it knows the site.
+func (s *site) startController(ctx context.Context) (err error) {
+	s.controller, err = start(s.file("controller.log"), s.bin+"/berth-controller", "-config", s.file("controller.yaml"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		if _, err = s.api.Ready(ctx); err == nil {
@@ -64,13 +66,30 @@ func (s *site) ready(ctx context.Context) (err error) {
 	return fmt.Errorf("the controller does not come up; see %s: %w", s.controller.log.Name(), err)
 }
 
-func (s *site) stop() error {
-	var err error
-	if s.simulated != nil {
-		s.leave()
-		err = s.simulated.Wait()
+// restart ends the simulated nodes, and returns the seconds that the controller
+// then takes to start over what it has kept.
+func (s *site) restart(ctx context.Context) (float64, error) {
+	if err := errors.Join(s.end(), s.controller.stop()); err != nil {
+		return 0, err
 	}
-	return errors.Join(err, s.berthd.stop(), s.controller.stop())
+	begin := time.Now()
+	err := s.startController(ctx)
+	return time.Since(begin).Seconds(), err
+}
+
+// end takes the simulated nodes away.
+func (s *site) end() error {
+	if s.simulated == nil {
+		return nil
+	}
+	s.leave()
+	err := s.simulated.Wait()
+	s.simulated = nil
+	return err
+}
+
+func (s *site) stop() error {
+	return errors.Join(s.end(), s.berthd.stop(), s.controller.stop())
 }
 
 func (s *site) put(ctx context.Context, r fleet.Resource, o client.WriteOptions) (client.Written, error) {
@@ -88,6 +107,10 @@ func (s *site) put(ctx context.Context, r fleet.Resource, o client.WriteOptions)
 // together is how many NICs one request has: a document has at most 4,096 keys.
 const together = 500
 
+// asking is how many requests are under way: the controller decides one after the
+// other, and reads and answers others meanwhile.
+const asking = 3
+
 // fill declares all NICs, of each node in requests of its own.
 func (s *site) fill(ctx context.Context) error {
 	nodes := []string{real}
@@ -97,15 +120,17 @@ func (s *site) fill(ctx context.Context) error {
 	if err := s.ground(ctx, nodes); err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(asking)
 	for _, node := range nodes {
 		for first := 0; first < s.nics; first += together {
-			r := request(node, first, min(first+together, s.nics))
-			if _, err := s.put(ctx, r, client.WriteOptions{}); err != nil {
+			g.Go(func() error {
+				_, err := s.put(ctx, request(node, first, min(first+together, s.nics)), client.WriteOptions{})
 				return err
-			}
+			})
 		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // ground is what NICs need.
