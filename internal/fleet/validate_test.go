@@ -22,3 +22,16 @@ func TestMappedAddresses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Roles are of people, of groups, and of processes beside the controller.
+func TestSubjects(t *testing.T) {
+	for subject, good := range map[string]bool{
+		"user:alice": true, "group:dev": true, "local:1001": true,
+		"local:alice": false, "local:": false, "local:-1": false, "node:n1": false, "user:": false, "alice": false, "user: alice": false,
+	} {
+		p := &fleet.Project{Head: fleet.Head{Kind: fleet.KindProject, Name: "p"}, Roles: fleet.Roles{Member: []string{subject}}}
+		if err := p.Validate(); (err == nil) != good {
+			t.Errorf("%q: %v", subject, err)
+		}
+	}
+}
