@@ -35,3 +35,25 @@ func TestSubjects(t *testing.T) {
 		}
 	}
 }
+
+// What is read is written so that it is read again; what would not fit is
+// refused.
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]string{
+		"0": "0s", "90s": "1m30s", "36h": "36h0m0s", "24h": "1d", "90d": "90d", "2w": "14d", "1w2d3h": "219h0m0s", "36500d": "36500d",
+		"36501d": "", "999999d": "", "99999999w": "", "36500d1s": "", "1d-1h": "", "-1d": "", "1.5d": "", "d": "", "2562047h": "", "x": "",
+	} {
+		var d, again fleet.Duration
+		err := d.UnmarshalText([]byte(text))
+		if (err == nil) != (want != "") {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err != nil {
+			continue
+		}
+		out, err := d.MarshalText()
+		if err != nil || string(out) != want || again.UnmarshalText(out) != nil || again != d {
+			t.Errorf("%q is written %q, %v", text, out, err)
+		}
+	}
+}
