@@ -73,7 +73,8 @@ type Meta struct {
 type Project struct {
 	Head  `json:",inline"`
 	Quota Quota `json:"quota,omitzero"`
-	// Roles says who may do what, as subjects "user:NAME" and "group:NAME".
+	// Roles says who may do what, as subjects "user:NAME", "group:NAME"
+	// and "local:UID", of a process on the controller's host.
 	Roles Roles `json:"roles,omitzero"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -103,8 +104,11 @@ func (c *checker) notNegative(field string, n *int) {
 func (c *checker) subjects(field string, list []string) {
 	for i, s := range list {
 		kind, name, _ := strings.Cut(s, ":")
-		if kind != "user" && kind != "group" || name == "" || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
-			c.bad(at(field, i), s, "want user:NAME or group:NAME")
+		_, err := strconv.ParseUint(name, 10, 32)
+		switch {
+		case kind == "local" && err == nil:
+		case kind != "user" && kind != "group" || name == "" || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl):
+			c.bad(at(field, i), s, "want user:NAME, group:NAME or local:UID")
 		}
 	}
 }

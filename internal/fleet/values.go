@@ -27,6 +27,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		if _, err := fmt.Sscanf(n, "%d", &count); err != nil || count < 0 || fmt.Sprint(count) != n {
 			return fmt.Errorf("%q is not a time such as 36h or 90d", text)
 		}
+		if count > int(maxDuration/unit.long) {
+			return tooLong(text)
+		}
 		days, s = days+time.Duration(count)*unit.long, rest
 	}
 	var short time.Duration
@@ -36,8 +39,18 @@ func (d *Duration) UnmarshalText(text []byte) error {
 			return fmt.Errorf("%q is not a time such as 36h or 90d", text)
 		}
 	}
+	if days+short > maxDuration || days+short < 0 {
+		return tooLong(text)
+	}
 	*d = Duration(days + short)
 	return nil
+}
+
+// maxDuration is a century: the moments that come of it can be written.
+const maxDuration = 100 * 365 * 24 * time.Hour
+
+func tooLong(text []byte) error {
+	return fmt.Errorf("%q is longer than %dd, a hundred years", text, maxDuration/(24*time.Hour))
 }
 
 // MarshalText prints it so that UnmarshalText reads it.
