@@ -73,6 +73,7 @@ func New(o Options) *Replica {
 		recent: newRecent(), moved: make(chan struct{}),
 	}
 	r.alive = newLiveness(&r.opts)
+	r.alive.lease.Lost = r.cutOff
 	r.picture = newPicture()
 	return r
 }

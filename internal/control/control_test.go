@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -309,5 +311,90 @@ func TestLongRefusals(t *testing.T) {
 	all, err := r.Decisions(t.Context(), 100, func(string) bool { return true })
 	if err != nil || len(all) != 3 {
 		t.Errorf("%d refusals of 300 kB are kept in a minute, %v", len(all), err)
+	}
+}
+
+// gate is a way to a store that can be shut.
+type gate struct {
+	l     net.Listener
+	mu    sync.Mutex
+	shut  bool
+	conns []net.Conn
+}
+
+func newGate(t *testing.T, socket string) *gate {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{l: l}
+	t.Cleanup(func() { l.Close(); g.close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("unix", socket)
+			if err != nil || !g.pass(in, out) {
+				in.Close()
+			}
+		}
+	}()
+	return g
+}
+
+func (g *gate) pass(in, out net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conns = append(g.conns, in, out); g.shut {
+		return false
+	}
+	go func() { _, _ = io.Copy(in, out) }()
+	go func() { _, _ = io.Copy(out, in) }()
+	return true
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = true
+	for _, c := range g.conns {
+		c.Close()
+	}
+}
+
+// A replica that is cut off from its store lets its nodes go to others, which know
+// what is new.
+func TestCutOffFromTheStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "etcd")
+	own, err := etcd.Open(t.Context(), etcd.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { own.Close() })
+	g := newGate(t, filepath.Join(dir, "etcd.sock"))
+	far, err := etcd.Open(t.Context(), etcd.Options{Endpoints: []string{"http://" + g.l.Addr().String()}, Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	r, _ := replica(t, control.Options{Store: far, Name: "r"})
+	furnish(t, r)
+	st, err := r.Stream(t.Context(), "n1", control.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if _, err := st.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("cut")
+	g.close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := st.Next(ctx); !errors.Is(err, control.ErrReplaced) {
+		t.Errorf("its stream: %v", err)
 	}
 }

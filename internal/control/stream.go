@@ -15,7 +15,7 @@ import (
 
 // The ends of a node's stream.
 var (
-	ErrReplaced = errors.New("the node has begun another stream, or enrolled again")
+	ErrReplaced = errors.New("the node has begun another stream or enrolled again, or the store is out of reach")
 	ErrNoNode   = errors.New("there is no such node")
 )
 
@@ -110,6 +110,15 @@ func (r *Replica) connect(ctx context.Context, st *Stream) error {
 			"node", st.node, "generation", st.at.Generation, "revision", revision)
 	}
 	return nil
+}
+
+// cutOff ends all streams: the nodes count as gone, and would wait in vain for what
+// the store says. They find a replica that reaches it; a new stream here waits for
+// that too.
+func (r *Replica) cutOff() {
+	for _, node := range r.streams.endAll() {
+		r.alive.gone(node)
+	}
 }
 
 // Close ends the stream, and the node's liveness with it unless it has begun
@@ -367,6 +376,18 @@ func (s *streams) closed(st *Stream) bool {
 	}
 	delete(s.nodes, st.node)
 	return true
+}
+
+// endAll ends all streams, and returns whose they were.
+func (s *streams) endAll() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	nodes := slices.Collect(maps.Keys(s.nodes))
+	for _, st := range s.nodes {
+		close(st.over)
+	}
+	clear(s.nodes)
+	return nodes
 }
 
 // end ends a node's stream.

@@ -14,6 +14,10 @@ import (
 // Alive says what is there only as long as this process is: its keys go away
 // when it has not been heard of for a while.
 type Alive struct {
+	// Lost is told whenever the keys may be gone from the store, or cannot be kept
+	// there; nil: nobody. It is set before Run.
+	Lost func()
+
 	store *Store
 	ttl   time.Duration
 	wake  chan struct{}
@@ -55,6 +59,9 @@ func (a *Alive) Run(ctx context.Context) error {
 		err := a.hold(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if a.Lost != nil {
+			a.Lost()
 		}
 		a.store.log.Warn("what is alive is not kept in the store; writing it again", "err", err)
 		timer := time.NewTimer(time.Second)

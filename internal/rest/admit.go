@@ -90,7 +90,7 @@ func readMatch(rt *route, r *http.Request) (int64, error) {
 func (s *Server) readBody(rt *route, c *call) ([]byte, error) {
 	rc := http.NewResponseController(c.w)
 	_ = rc.SetReadDeadline(time.Now().Add(s.body))
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, wire.MaxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, rt.mostBody()))
 	if err == nil {
 		// Without a deadline again: the server reads on to notice a client that
 		// goes away, and would take the deadline for that. After an error it stays:
@@ -103,7 +103,7 @@ func (s *Server) readBody(rt *route, c *call) ([]byte, error) {
 	empty := len(bytes.TrimSpace(body)) == 0
 	switch {
 	case errors.As(err, &tooLong):
-		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", wire.MaxBody)
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", rt.mostBody())
 	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "read the body: %v", err)
 	case rt.body == nil && !empty && string(bytes.TrimSpace(body)) != "{}":
@@ -114,6 +114,17 @@ func (s *Server) readBody(rt *route, c *call) ([]byte, error) {
 		return body, checkType(rt, c.r)
 	}
 	return body, nil
+}
+
+// maxUnknown bounds the bodies of those who have not said who they are: a token and
+// a key go into it, and many are held at a time.
+const maxUnknown = 32 << 10
+
+func (rt *route) mostBody() int64 {
+	if rt.access == anybody {
+		return maxUnknown
+	}
+	return wire.MaxBody
 }
 
 // checkType holds the body's type to what the route reads; none is taken for

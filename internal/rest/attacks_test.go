@@ -342,3 +342,12 @@ func TestOneHostsConnections(t *testing.T) {
 	come("192.0.2.1")
 	<-accepted
 }
+
+// Who has not said who it is sends little.
+func TestLongEnrolment(t *testing.T) {
+	s := newSite(t)
+	got := s.do(raw{method: http.MethodPost, path: "/v1/enrol", body: `{"token": "n1.x.y", "csr": "` + strings.Repeat("a", 100000) + `"}`})
+	if got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}

@@ -133,7 +133,10 @@ func (s *Source) say(publish func(source.Update)) {
 		return
 	}
 	s.prev = u
-	s.reached = append(s.reached, reached{u.Generation, s.set.mirror.Position()})
+	if at := s.set.mirror.Position(); len(s.reached) == 0 || s.reached[len(s.reached)-1].at != at {
+		// Not for what is said of the link: that may be for days, without reports.
+		s.reached = append(s.reached, reached{u.Generation, at})
+	}
 	publish(u)
 }
 

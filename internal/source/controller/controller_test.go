@@ -411,3 +411,17 @@ func TestControllerThatIsNone(t *testing.T) {
 	write1(t, urls, right+"\n")
 	n.until(t, "the right one again", has("tap1=192.0.2.2"))
 }
+
+// A controller that is away for long costs no memory, whatever is said of it.
+func TestAwayForLong(t *testing.T) {
+	s := New(t.TempDir(), Host{})
+	said := 0
+	publish := func(source.Update) { said++ }
+	s.start(publish)
+	for i := range 1000 {
+		s.tell(publish, fmt.Sprintf("does not follow it for the %dth time", i))
+	}
+	if said < 1000 || len(s.reached) != 1 {
+		t.Errorf("%d updates, %d remembered", said, len(s.reached))
+	}
+}
