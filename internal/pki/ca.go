@@ -96,6 +96,13 @@ func Load(certFile, keyFile string) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the site's CA: %w", err)
 	}
+	st, err := os.Stat(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("the site's CA: %w", err)
+	}
+	if st.Mode().Perm()&0o027 != 0 {
+		return nil, fmt.Errorf("%s has mode %#o: others may read it or its group change it; want 0600 or 0640", keyFile, st.Mode().Perm())
+	}
 	keyPEM, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("the site's CA: %w", err)

@@ -95,6 +95,21 @@ func TestCAWithoutKey(t *testing.T) {
 	}
 }
 
+// A key that everybody can read is nobody's secret.
+func TestCAKeyForAll(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := pki.Open(dir, start()); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(dir, "ca.key")
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pki.Open(dir, start()); err == nil || !strings.Contains(err.Error(), "mode 0644") {
+		t.Errorf("error %v, want one that names the mode", err)
+	}
+}
+
 // Killed between the two files, the next start makes a CA whose halves fit.
 func TestCAHalfMade(t *testing.T) {
 	dir := t.TempDir()
