@@ -27,7 +27,7 @@ suite() { # NAME FLAG...: runs a test binary where its testdata is
 	/story.sh
 ) >/tmp/beside 2>&1 &
 suite datapath -test.skip='^(TestInterrupted.*|TestKilledAnywhere|TestKilledInTakeover|TestReplacementUnderTraffic|TestKernelGenerated|TestKernelTruncation|TestKernelBitFlips)$' \
-	-frames=5000 -dialogues=2000 -soak=5000 -kills=2 -load=2000
+	-frames=5000 -dialogues=10000 -soak=5000 -kills=2 -load=2000
 wait
 $B cat /tmp/beside
 $B dmesg | $B grep -E 'BUG:|WARNING:|Oops|Call Trace' | $B sed 's/^/BROKEN /'
