@@ -73,7 +73,7 @@ func table(all []result) string {
 			digits(r.Message.median()), digits(r.Message.slow()), digits(r.Kernel.median()), digits(r.Kernel.slow()), digits(r.Kernel.Max),
 			digits(r.Confirmed.median()), digits(r.Confirmed.slow()),
 			digits(float64(r.Memory) / 1024), digits(float64(r.Memory) / float64(r.all())), digits(float64(r.Anonymous) / 1024),
-			percent(r.Idle), percent(r.Busy), digits(r.Fill), digits(r.Connect), digits(r.Restart),
+			percent(r.Idle), percent(r.Busy), digits(r.Fill), digits(r.Connect), digits(measured(r.Restart)),
 		})
 	}
 	return report.Table(head, rows) + legend
@@ -131,3 +131,11 @@ func digits(v float64) string {
 }
 
 func percent(v float64) string { return digits(100*v) + " %" }
+
+// measured is NaN for what a run has not come to.
+func measured(v float64) float64 {
+	if v == 0 {
+		return math.NaN()
+	}
+	return v
+}
