@@ -27,7 +27,7 @@ var (
 	errStore       = errors.New("the store's own etcd has stopped")
 )
 
-// storeTime is how long a store may take to answer at the start.
+// storeTime is how long a cluster may take to answer at the start.
 const storeTime = time.Minute
 
 // serve wires everything by hand and runs it until ctx ends.
@@ -71,18 +71,22 @@ func serve(ctx context.Context, cfg config, restored bool, log *slog.Logger) err
 	return g.Wait()
 }
 
-// openStore opens etcd; a cluster that is not there yet is waited for.
+// openStore opens etcd; a cluster that is not there yet is waited for. One of our
+// own may take minutes to read what it has.
 func openStore(ctx context.Context, cfg config, log *slog.Logger) (*etcd.Store, error) {
 	o, err := cfg.store()
 	if err != nil {
 		return nil, err
 	}
 	o.Log = log.With("part", "store")
+	if o.Dir != "" {
+		return etcd.Open(ctx, o)
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	for {
 		store, err := etcd.Open(ctx, o)
-		if err == nil || o.Dir != "" || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return store, err
 		}
 		log.Warn("the store does not answer; trying again", "err", err)

@@ -44,7 +44,7 @@ type Options struct {
 	Username  string // if the cluster asks for one
 	Password  string
 	Prefix    string        // DefaultPrefix unless given; ends in a slash
-	Timeout   time.Duration // of one operation, and of opening; 10 s unless given
+	Timeout   time.Duration // of one operation; 10 s unless given. An etcd of its own may take longer to start
 	Log       *slog.Logger  // none: nothing is logged
 }
 
@@ -67,8 +67,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		asking:  asking,
 		log:     cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
 	if err := s.open(ctx, o); err != nil {
 		return nil, fmt.Errorf("open store: %w", errors.Join(err, s.Close()))
 	}

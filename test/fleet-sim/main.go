@@ -27,7 +27,7 @@ import (
 // task is what is asked for.
 type task struct {
 	bin, dir, lock     string
-	results            string
+	results, note      string
 	nodes, nics, links int
 	changes            int
 	everyMilliseconds  int
@@ -35,9 +35,10 @@ type task struct {
 
 // result is one run.
 type result struct {
-	Nodes int `json:"nodes"` // simulated
-	NICs  int `json:"nics"`  // on each
-	Links int `json:"links"` // with a NIC in force on the real node, which has as many bindings as the others
+	Nodes int    `json:"nodes"`          // simulated
+	NICs  int    `json:"nics"`           // on each
+	Note  string `json:"note,omitempty"` // what else there is to know
+	Links int    `json:"links"`          // with a NIC in force on the real node, which has as many bindings as the others
 
 	Fill      float64 `json:"fill_s"`    // to declare all NICs
 	Connect   float64 `json:"connect_s"` // until all nodes had everything
@@ -70,6 +71,7 @@ func main() {
 	flag.StringVar(&t.dir, "dir", "", "`directory` for what they keep")
 	flag.StringVar(&t.lock, "lock", "", "`file` that is locked while it runs: shared with others, but alone while it measures")
 	flag.StringVar(&t.results, "results", "", "`directory` whose controller.jsonl, .md and .svg the run becomes a part of")
+	flag.StringVar(&t.note, "note", "", "`text` to keep with the results")
 	flag.IntVar(&t.nodes, "nodes", 1000, "simulated nodes")
 	flag.IntVar(&t.nics, "nics", 1000, "NICs of each node")
 	flag.IntVar(&t.links, "links", 1000, "NICs of the real node that have a link")
@@ -92,7 +94,7 @@ func main() {
 }
 
 func measure(ctx context.Context, t *task) (r result, err error) {
-	r.Nodes, r.NICs, r.Links = t.nodes, t.nics, t.links
+	r.Nodes, r.NICs, r.Links, r.Note = t.nodes, t.nics, t.links, t.note
 	s, err := newSite(ctx, t)
 	if err != nil {
 		return r, err

@@ -16,7 +16,7 @@ import (
 	"github.com/berth-net/berth/bench/report"
 )
 
-// keep has a run take the place of an earlier one of the same size in a
+// keep has a run take the place of an earlier one of the same size and note in a
 // directory's controller.jsonl, and writes the table and the plot of all.
 func keep(dir string, r *result) error {
 	file := filepath.Join(dir, "controller")
@@ -24,7 +24,7 @@ func keep(dir string, r *result) error {
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(o result) bool { return o.Nodes == r.Nodes && o.NICs == r.NICs })
+	all = slices.DeleteFunc(all, func(o result) bool { return o.Nodes == r.Nodes && o.NICs == r.NICs && o.Note == r.Note })
 	all = append(all, *r)
 	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.all(), b.all()) })
 	var lines bytes.Buffer
@@ -63,7 +63,7 @@ func (r *result) all() int { return (r.Nodes + 1) * r.NICs }
 func table(all []result) string {
 	head := []string{
 		"NICs", "nodes", "message p50 ms", "p99 ms", "kernel p50 ms", "p99 ms", "max ms", "confirmed p50 ms", "p99 ms",
-		"RSS MiB", "RSS kB a NIC", "heap MiB", "CPU idle", "CPU changing", "fill s", "connect s", "restart s",
+		"RSS MiB", "RSS kB a NIC", "heap MiB", "CPU idle", "CPU changing", "fill s", "connect s", "restart s", "note",
 	}
 	var rows [][]string
 	for i := range all {
@@ -73,7 +73,7 @@ func table(all []result) string {
 			digits(r.Message.median()), digits(r.Message.slow()), digits(r.Kernel.median()), digits(r.Kernel.slow()), digits(r.Kernel.Max),
 			digits(r.Confirmed.median()), digits(r.Confirmed.slow()),
 			digits(float64(r.Memory) / 1024), digits(float64(r.Memory) / float64(r.all())), digits(float64(r.Anonymous) / 1024),
-			percent(r.Idle), percent(r.Busy), digits(r.Fill), digits(r.Connect), digits(r.Restart),
+			percent(r.Idle), percent(r.Busy), digits(r.Fill), digits(r.Connect), digits(measured(r.Restart)), r.Note,
 		})
 	}
 	return report.Table(head, rows) + legend
@@ -131,3 +131,11 @@ func digits(v float64) string {
 }
 
 func percent(v float64) string { return digits(100*v) + " %" }
+
+// measured is NaN for what a run has not come to.
+func measured(v float64) float64 {
+	if v == 0 {
+		return math.NaN()
+	}
+	return v
+}
