@@ -78,7 +78,11 @@ func (k *Kernel) enableAnswers() error {
 	for why, p := range k.progs.answerers() {
 		have[uint32(why-reason.DHCP4)] = p
 	}
-	for i := range k.maps.Answerers.MaxEntries() {
+	// What judges a frame again goes first: an earlier build's way to an answer may
+	// not be that of this one, which then sends the frame back there.
+	last := k.maps.Answerers.MaxEntries() - 1
+	for n := range last + 1 {
+		i := last - n
 		p, ok := have[i]
 		if !ok {
 			if err := ignoreMissing(k.maps.Answerers.Delete(i)); err != nil {

@@ -330,11 +330,7 @@ static __always_inline int again(struct __sk_buff *skb, __u32 which)
  * whether the rules are still the NIC's. */
 static __always_inline void ask4(struct __sk_buff *skb, __u64 stamp)
 {
-	struct scratch *w = my_scratch();
-
-	if (!w)
-		return;
-	w->ruled = stamp;
+	skb->cb[CB_RULED] = stamp;
 	bpf_tail_call(skb, &answerers, 0);
 }
 

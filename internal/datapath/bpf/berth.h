@@ -161,6 +161,11 @@ struct share {
 /* Where in skb->cb the asker finds what would have become of it. */
 enum { ASKED_ACTION, ASKED_REASON, ASKED_AUDITED, ASKED_KIND };
 
+/* Where the frame carries the stamp of the rules that it is taken by, as much as
+ * there is room for. A map could not: while programs are replaced, those of two
+ * builds answer together, each with a map of its own. */
+#define CB_RULED 4
+
 /* One NIC's counters and bucket. They outlive a change of its rules. */
 struct nic_state {
 	struct bpf_spin_lock lock;
@@ -261,7 +266,6 @@ struct scratch {
 	__u8 pad[2]; /* so that the header behind 14 bytes is aligned */
 	__u8 out[OUT_BYTES + SLACK];
 	__u8 pad2[6];
-	__u64 ruled;    /* the stamp of the rules by which the frame is taken */
 	__u64 has[4];   /* codes of the options in the frame */
 	__u64 seen[4];  /* codes that are in the reply already */
 	__u64 asked[4]; /* codes that the client asks for */

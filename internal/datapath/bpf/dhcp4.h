@@ -422,7 +422,7 @@ int answer_dhcp4(struct __sk_buff *skb)
 	__u64 stamp;
 	int what;
 
-	if (!r || !s || !w || stamp_of(r) != w->ruled)
+	if (!r || !s || !w || (__u32)stamp_of(r) != skb->cb[CB_RULED])
 		return again(skb, AGAIN_FROM);
 	if (!a || skb->vlan_present || read_frame(skb, w) < 0 || read_datagram4(w) < 0)
 		return take(skb, r, s, REASON_DHCP4);
