@@ -326,7 +326,7 @@ func (d *decoder) table(v reflect.Value, n *yamltree.Node, path string) {
 	v.Set(reflect.MakeMap(v.Type()))
 	for _, e := range d.unique(n, path) {
 		value := reflect.New(v.Type().Elem()).Elem()
-		d.value(value, e.Value, join(path, e.Name))
+		d.value(value, e.Value, yamltree.Join(path, e.Name))
 		if value.IsValid() {
 			v.SetMapIndex(reflect.ValueOf(e.Name), value)
 		}
@@ -346,7 +346,7 @@ func (d *decoder) free(n *yamltree.Node, path string) any {
 	case yamltree.Mapping:
 		m := map[string]any{}
 		for _, e := range d.unique(n, path) {
-			m[e.Name] = d.entry(e.Value, join(path, e.Name))
+			m[e.Name] = d.entry(e.Value, yamltree.Join(path, e.Name))
 		}
 		return m
 	default: // a value
@@ -374,7 +374,7 @@ func (d *decoder) keys(v reflect.Value, n *yamltree.Node, path string) {
 	fields := fieldsOf(v.Type())
 	for _, e := range d.unique(n, path) {
 		if i := slices.IndexFunc(fields, func(f field) bool { return f.key == e.Name }); i >= 0 {
-			d.value(v.FieldByIndex(fields[i].index), e.Value, join(path, e.Name))
+			d.value(v.FieldByIndex(fields[i].index), e.Value, yamltree.Join(path, e.Name))
 			continue
 		}
 		d.lost = true
@@ -384,33 +384,18 @@ func (d *decoder) keys(v reflect.Value, n *yamltree.Node, path string) {
 			names[i] = f.key
 		}
 		if near := yamltree.Nearest(names, e.Name); near != "" {
-			text += "; did you mean " + join(path, near) + "?"
+			text += "; did you mean " + yamltree.Join(path, near) + "?"
 		}
-		d.fail(join(path, e.Name), &yamltree.Node{Line: e.Line, Col: e.Col}, "", "%s", text)
+		d.fail(yamltree.Join(path, e.Name), &yamltree.Node{Line: e.Line, Col: e.Col}, "", "%s", text)
 	}
 }
 
 // unique returns the entries of a mapping without those given twice.
 func (d *decoder) unique(n *yamltree.Node, path string) []yamltree.Entry {
-	var out []yamltree.Entry
-	first := map[string]int{}
-	for _, e := range n.Keys {
-		if line, dup := first[e.Name]; dup {
-			d.lost = true
-			d.fail(join(path, e.Name), &yamltree.Node{Line: e.Line, Col: e.Col}, "", "given twice, first at line %d", line)
-			continue
-		}
-		first[e.Name] = e.Line
-		out = append(out, e)
-	}
-	return out
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
+	return n.Unique(func(e yamltree.Entry, first int) {
+		d.lost = true
+		d.fail(yamltree.Join(path, e.Name), &yamltree.Node{Line: e.Line, Col: e.Col}, "", "given twice, first at line %d", first)
+	})
 }
 
 // field is a key of a struct, of what it embeds too.

@@ -220,9 +220,9 @@ func tablePath(path, key string) string {
 
 // keys reads a struct; a key it does not have is a mistake.
 func (d *draft) keys(v reflect.Value, n *yamltree.Node, path string) {
-	for _, e := range d.unique(n, func(key string) string { return join(path, key) }) {
+	for _, e := range d.unique(n, func(key string) string { return yamltree.Join(path, key) }) {
 		if i, ok := fieldOf(v.Type(), e.Name); ok {
-			d.decode(v.Field(i), e.Value, join(path, e.Name))
+			d.decode(v.Field(i), e.Value, yamltree.Join(path, e.Name))
 			continue
 		}
 		at := &yamltree.Node{Line: e.Line, Col: e.Col}
@@ -230,33 +230,18 @@ func (d *draft) keys(v reflect.Value, n *yamltree.Node, path string) {
 			return
 		}
 		if near := nearest(v.Type(), e.Name); near != "" {
-			d.fail(join(path, e.Name), at, "", "unknown key; did you mean %s?", join(path, near))
+			d.fail(yamltree.Join(path, e.Name), at, "", "unknown key; did you mean %s?", yamltree.Join(path, near))
 		} else {
-			d.fail(join(path, e.Name), at, "", "unknown key")
+			d.fail(yamltree.Join(path, e.Name), at, "", "unknown key")
 		}
 	}
 }
 
 // unique returns the entries of a mapping without those given twice.
 func (d *draft) unique(n *yamltree.Node, path func(key string) string) []yamltree.Entry {
-	var out []yamltree.Entry
-	first := map[string]int{}
-	for _, e := range n.Keys {
-		if line, dup := first[e.Name]; dup {
-			d.fail(path(e.Name), &yamltree.Node{Line: e.Line, Col: e.Col}, "", "given twice, first at line %d", line)
-			continue
-		}
-		first[e.Name] = e.Line
-		out = append(out, e)
-	}
-	return out
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
+	return n.Unique(func(e yamltree.Entry, first int) {
+		d.fail(path(e.Name), &yamltree.Node{Line: e.Line, Col: e.Col}, "", "given twice, first at line %d", first)
+	})
 }
 
 // fieldOf finds the struct field with a key.

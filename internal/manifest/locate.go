@@ -34,7 +34,7 @@ func (b *builder) report(path, value, text string) {
 	}
 	if b.net != nil {
 		if n, ok := b.net.index[path]; ok {
-			from := Problem{File: b.net.file, Line: n.Line, Column: n.Col, Text: "network " + quote(*b.net.raw.Network)}
+			from := Problem{File: b.net.file, Line: n.Line, Column: n.Col, Text: "network " + yamltree.Quote(*b.net.raw.Network)}
 			d.fail(path, d.near("network"), written(n, value), "%s (from %s)", text, from.Error())
 			return
 		}
