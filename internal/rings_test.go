@@ -33,7 +33,7 @@ func rings() map[string]int {
 		// The inner rooms that touch the machine: edges write with them.
 		"internal/disk": 2, "internal/sysctl": 2,
 		"internal/etcd":       3,
-		"internal/source/dir": 3, "internal/hook": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3, "internal/port": 3,
+		"internal/source/dir": 3, "internal/service": 3, "internal/hook": 3, "internal/store": 3, "internal/link": 3, "internal/lock": 3, "internal/hostroute": 3, "internal/port": 3,
 		"internal/datapath": 3, "internal/answerer": 3, "internal/api": 3,
 		"internal/rest/wire": 2, "internal/rest/client": 3,
 		"internal/pki": 3, "internal/control": 4, "internal/rest": 5,

@@ -1,54 +1,49 @@
 package main
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/berth-net/berth/internal/control"
 	"github.com/berth-net/berth/internal/etcd"
 	"github.com/berth-net/berth/internal/fleet"
 	"github.com/berth-net/berth/internal/identity"
 	"github.com/berth-net/berth/internal/rest/wire"
+	"github.com/berth-net/berth/internal/service"
 )
 
 // config is controller.yaml; packaging/etc/berth/controller.yaml.example shows
 // every key.
 type config struct {
-	Data      string         `yaml:"data"`
-	Name      string         `yaml:"name"`
-	Listen    string         `yaml:"listen"`
-	Names     []string       `yaml:"names"`
-	URLs      []string       `yaml:"urls"`
-	Socket    socket         `yaml:"socket"`
-	Etcd      cluster        `yaml:"etcd"`
-	CA        keyPair        `yaml:"ca"`
-	Operators operators      `yaml:"operators"`
-	UserCA    string         `yaml:"user-ca"`
-	OIDC      []provider     `yaml:"oidc"`
-	Tokens    string         `yaml:"tokens"`
-	Retention fleet.Duration `yaml:"retention"`
-	Log       logging        `yaml:"log"`
+	Data      string          `yaml:"data"`
+	Name      string          `yaml:"name"`
+	Listen    string          `yaml:"listen"`
+	Names     []string        `yaml:"names"`
+	URLs      []string        `yaml:"urls"`
+	Socket    socket          `yaml:"socket"`
+	Etcd      cluster         `yaml:"etcd"`
+	CA        keyPair         `yaml:"ca"`
+	Operators operators       `yaml:"operators"`
+	UserCA    string          `yaml:"user-ca"`
+	OIDC      []provider      `yaml:"oidc"`
+	Tokens    string          `yaml:"tokens"`
+	Retention fleet.Duration  `yaml:"retention"`
+	Log       service.Logging `yaml:"log"`
 }
 
 type socket struct {
-	Path  string   `yaml:"path"`
-	Mode  fileMode `yaml:"mode"`
-	Group string   `yaml:"group"`
+	Path  string           `yaml:"path"`
+	Mode  service.FileMode `yaml:"mode"`
+	Group string           `yaml:"group"`
 }
 
 type cluster struct {
@@ -82,24 +77,6 @@ type provider struct {
 	Attributes  map[string]string `yaml:"attributes"`
 }
 
-type logging struct {
-	Level  slog.Level `yaml:"level"`
-	Format string     `yaml:"format"`
-}
-
-// fileMode is written in octal.
-type fileMode uint32
-
-// UnmarshalText reads an octal mode.
-func (m *fileMode) UnmarshalText(b []byte) error {
-	n, err := strconv.ParseUint(string(b), 8, 9)
-	if err != nil {
-		return fmt.Errorf("%q is not a file mode: want octal such as \"0660\"", b)
-	}
-	*m = fileMode(n)
-	return nil
-}
-
 func defaultConfig() config {
 	return config{
 		Data:      "/var/lib/berth-controller",
@@ -107,7 +84,7 @@ func defaultConfig() config {
 		Socket:    socket{Path: wire.DefaultSocket, Mode: 0o660},
 		Etcd:      cluster{Prefix: etcd.DefaultPrefix},
 		Retention: fleet.Duration(control.DefaultRetention),
-		Log:       logging{Format: "text"},
+		Log:       service.Logging{Format: "text"},
 	}
 }
 
@@ -126,11 +103,8 @@ func loadConfig(file string) (config, error) {
 
 func parseConfig(file string, data []byte) (config, error) {
 	c := defaultConfig()
-	if len(bytes.TrimSpace(data)) > 0 {
-		err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict())
-		if err != nil && !errors.Is(err, io.EOF) {
-			return c, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
-		}
+	if err := service.Decode(file, data, &c); err != nil {
+		return c, err
 	}
 	if err := c.validate(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
@@ -271,12 +245,4 @@ func (c *config) reachable() (names, urls []string) {
 		}
 	}
 	return names, urls
-}
-
-func newLogger(c config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.Log.Level}
-	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func serving(ctx context.Context, cfg config, restored bool, stderr io.Writer) int {
-	log := newLogger(cfg, stderr)
+	log := cfg.Log.New(stderr)
 	err := serve(ctx, cfg, restored, log)
 	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		log.Info("berth-controller stops")

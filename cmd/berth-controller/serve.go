@@ -19,6 +19,7 @@ import (
 	"github.com/berth-net/berth/internal/etcd"
 	"github.com/berth-net/berth/internal/pki"
 	"github.com/berth-net/berth/internal/rest"
+	"github.com/berth-net/berth/internal/service"
 )
 
 var (
@@ -114,9 +115,9 @@ func announce(ctx context.Context, replica *control.Replica, log *slog.Logger) e
 	}
 	revision, _ := replica.Revision()
 	log.Info("the site is known", "revision", revision)
-	notify("READY=1")
+	service.Notify("READY=1")
 	<-ctx.Done()
-	notify("STOPPING=1")
+	service.Notify("STOPPING=1")
 	return nil
 }
 
@@ -149,19 +150,4 @@ func closeLogged(log *slog.Logger, store *etcd.Store) {
 	if err := store.Close(); err != nil {
 		log.Warn("close the store", "err", err)
 	}
-}
-
-// notify tells systemd how the service is doing (sd_notify(3)); without
-// systemd it does nothing.
-func notify(state string) {
-	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return
-	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return
-	}
-	_, _ = c.Write([]byte(state)) // nobody to tell if systemd is gone
-	_ = c.Close()
 }

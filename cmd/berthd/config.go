@@ -4,52 +4,42 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
-	"net"
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/berth-net/berth/internal/datapath"
 	"github.com/berth-net/berth/internal/hook"
 	"github.com/berth-net/berth/internal/lock"
+	"github.com/berth-net/berth/internal/service"
 )
 
 // config is berthd.yaml; packaging/etc/berth/berthd.yaml.example shows every key.
 type config struct {
-	NICs     string   `yaml:"nics"`
-	Networks string   `yaml:"networks"`
-	State    string   `yaml:"state"`
-	BPF      string   `yaml:"bpf"`
-	Socket   socket   `yaml:"socket"`
-	Closed   []string `yaml:"closed"`
-	Deny     []string `yaml:"deny"`
-	Allow    []string `yaml:"allow"`
-	Owners   []uint32 `yaml:"owners"`
-	DUID     string   `yaml:"duid"`
-	Hooks    string   `yaml:"hooks"`
-	Answers  string   `yaml:"answers"`
-	Log      logging  `yaml:"log"`
+	NICs     string          `yaml:"nics"`
+	Networks string          `yaml:"networks"`
+	State    string          `yaml:"state"`
+	BPF      string          `yaml:"bpf"`
+	Socket   socket          `yaml:"socket"`
+	Closed   []string        `yaml:"closed"`
+	Deny     []string        `yaml:"deny"`
+	Allow    []string        `yaml:"allow"`
+	Owners   []uint32        `yaml:"owners"`
+	DUID     string          `yaml:"duid"`
+	Hooks    string          `yaml:"hooks"`
+	Answers  string          `yaml:"answers"`
+	Log      service.Logging `yaml:"log"`
 
 	NFDHCPD    fromNFDHCPD    `yaml:"nfdhcpd"`
 	Statichcpd fromStatichcpd `yaml:"statichcpd"`
 }
 
 type socket struct {
-	Path  string   `yaml:"path"`
-	Mode  fileMode `yaml:"mode"`
-	Group string   `yaml:"group"`
-}
-
-type logging struct {
-	Level  slog.Level `yaml:"level"`
-	Format string     `yaml:"format"`
+	Path  string           `yaml:"path"`
+	Mode  service.FileMode `yaml:"mode"`
+	Group string           `yaml:"group"`
 }
 
 // Who answers what can be answered without the daemon.
@@ -57,19 +47,6 @@ const (
 	byKernel = "kernel"
 	byDaemon = "daemon"
 )
-
-// fileMode is written in octal.
-type fileMode uint32
-
-// UnmarshalText reads an octal mode.
-func (m *fileMode) UnmarshalText(b []byte) error {
-	n, err := strconv.ParseUint(string(b), 8, 9)
-	if err != nil {
-		return fmt.Errorf("%q is not a file mode: want octal such as \"0660\"", b)
-	}
-	*m = fileMode(n)
-	return nil
-}
 
 func defaultConfig() config {
 	return config{
@@ -80,7 +57,7 @@ func defaultConfig() config {
 		Hooks:    hook.DefaultDir,
 		Answers:  byKernel,
 		Socket:   socket{Path: "/run/berth/berthd.sock", Mode: 0o660},
-		Log:      logging{Format: "text"},
+		Log:      service.Logging{Format: "text"},
 	}
 }
 
@@ -98,11 +75,8 @@ func loadConfig(file string) (config, error) {
 
 func parseConfig(file string, data []byte) (config, error) {
 	c := defaultConfig()
-	if len(bytes.TrimSpace(data)) > 0 {
-		err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict())
-		if err != nil && !errors.Is(err, io.EOF) {
-			return c, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
-		}
+	if err := service.Decode(file, data, &c); err != nil {
+		return c, err
 	}
 	if err := c.validate(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
@@ -185,27 +159,4 @@ func checkPattern(key, p string) error {
 		return fmt.Errorf("closed %q: a pattern is a beginning and one star at the end, such as tap*", p)
 	}
 	return nil
-}
-
-func newLogger(c config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.Log.Level}
-	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// notify tells systemd how the service is doing (sd_notify(3)); without
-// systemd it does nothing.
-func notify(state string) {
-	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return
-	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return
-	}
-	_, _ = c.Write([]byte(state)) // nobody to tell if systemd is gone
-	_ = c.Close()
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/berth-net/berth/internal/link"
 	"github.com/berth-net/berth/internal/lock"
 	"github.com/berth-net/berth/internal/plan"
+	"github.com/berth-net/berth/internal/service"
 	"github.com/berth-net/berth/internal/source/controller"
 	"github.com/berth-net/berth/internal/store"
 )
@@ -76,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if *check {
 		return checkBindings(cfg, stdout)
 	}
-	log := newLogger(cfg, stderr)
+	log := cfg.Log.New(stderr)
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("berthd stops", "err", err)
 		switch {
@@ -147,7 +148,7 @@ func serve(ctx context.Context, cfg config, log *slog.Logger) error {
 		Version: version, Release: kernelRelease(),
 		Ready: func() {
 			debug.FreeOSMemory() // the first reading of everything takes several times what is kept of it
-			notify("READY=1")
+			service.Notify("READY=1")
 		},
 	})
 	if err != nil {
