@@ -87,18 +87,23 @@ func checkSiteWait(d time.Duration) error {
 }
 
 func (a *app) apply(cmd *cobra.Command, o applyOptions) error {
-	format, err := a.format(cmd)
-	if err != nil {
-		return err
-	}
-	if err := o.write.check(cmd); err != nil {
-		return err
-	}
-	all, err := a.declared(o.files)
+	format, all, err := a.toWrite(cmd, o)
 	if err != nil {
 		return err
 	}
 	return a.putAll(cmd, all, applying{format, o.write})
+}
+
+// toWrite checks the flags and reads the files.
+func (a *app) toWrite(cmd *cobra.Command, o applyOptions) (format string, all []fleet.Resource, err error) {
+	if format, err = a.format(cmd); err != nil {
+		return "", nil, err
+	}
+	if err := o.write.check(cmd); err != nil {
+		return "", nil, err
+	}
+	all, err = a.declared(o.files)
+	return format, all, err
 }
 
 // applying is how resources are written, and how that is told.

@@ -29,14 +29,7 @@ To give it all back, use "berth delete request NAME".`,
 }
 
 func (a *app) request(cmd *cobra.Command, o applyOptions) error {
-	format, err := a.format(cmd)
-	if err != nil {
-		return err
-	}
-	if err := o.write.check(cmd); err != nil {
-		return err
-	}
-	all, err := a.declared(o.files)
+	format, all, err := a.toWrite(cmd, o)
 	if err != nil {
 		return err
 	}
