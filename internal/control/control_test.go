@@ -1,7 +1,6 @@
 package control_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +22,7 @@ import (
 	"github.com/berth-net/berth/internal/identity"
 	"github.com/berth-net/berth/internal/ipam"
 	"github.com/berth-net/berth/internal/pki"
+	"github.com/berth-net/berth/internal/testenv"
 )
 
 func operator() identity.Identity {
@@ -68,24 +68,6 @@ func replica(t testing.TB, o control.Options) (r *control.Replica, stop func()) 
 		t.Fatal(err)
 	}
 	return r, stop
-}
-
-// syncBuffer is a log that is read while it is written.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func put(t testing.TB, r *control.Replica, kind fleet.Kind, name, doc string) (control.Result, error) {
@@ -203,7 +185,7 @@ func TestRetention(t *testing.T) {
 		t.Fatalf("before: %d revisions, %d decisions, %d tenures", h, d, w)
 	}
 	// The first one after a long time does not trust its clock yet.
-	var log syncBuffer
+	var log testenv.Log
 	_, stop = replica(t, control.Options{Store: store, Name: "r2", Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now.Add(-time.Hour) }})
 	for range 500 {
 		if strings.Contains(log.String(), "the clock is wrong") || count("h/") == 0 {

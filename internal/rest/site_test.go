@@ -1,7 +1,6 @@
 package rest_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -20,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +31,7 @@ import (
 	"github.com/berth-net/berth/internal/pki"
 	"github.com/berth-net/berth/internal/rest"
 	"github.com/berth-net/berth/internal/rest/client"
+	"github.com/berth-net/berth/internal/testenv"
 )
 
 // site is a controller with its own etcd, on a real port.
@@ -41,28 +40,10 @@ type site struct {
 	url     string
 	ca      *pki.CA
 	replica *control.Replica
-	log     *logged
+	log     *testenv.Log
 	http    *http.Client
 	server  *rest.Server
 	tokens  string // file
-}
-
-// logged is a log that can be read while it is written.
-type logged struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // The bearer tokens of those who play a part in tests.
@@ -70,7 +51,7 @@ var people = map[string]string{"op": "operator-token", "alice": "alice-token", "
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, log: &logged{}, tokens: tokenFile(t)}
+	s := &site{t: t, log: &testenv.Log{}, tokens: tokenFile(t)}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	store, err := etcd.Open(t.Context(), etcd.Options{Dir: filepath.Join(t.TempDir(), "etcd"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
